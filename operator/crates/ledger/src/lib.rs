@@ -1,0 +1,1 @@
+//! Tollkeeper's ledger.

@@ -1,0 +1,2 @@
+//! Tollkeeper.
+fn main() {}
