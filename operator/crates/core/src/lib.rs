@@ -9,6 +9,7 @@ pub mod identity;
 pub mod input;
 pub mod metering;
 pub mod plugin;
+pub mod product;
 pub mod quantity;
 pub mod reading;
 pub mod tags;
