@@ -3,6 +3,7 @@
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
 //! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`metering::Metering`].
 
+pub mod classification;
 pub mod clock;
 pub mod hour;
 pub mod identity;
