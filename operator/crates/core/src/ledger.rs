@@ -95,8 +95,8 @@ pub trait Ledger: Send + Sync {
     /// Reports of the namespaces in care that may change, earliest deadline first.
     async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError>;
 
-    /// All reports of a product, oldest hour first.
-    async fn history(&self, product: &ObjectKey) -> Result<Vec<Entry>, LedgerError>;
+    /// A product's reports of the hours from `since` on, oldest first.
+    async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError>;
 
     /// Deletes a product's settled reports of hours before `before`.
     async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError>;

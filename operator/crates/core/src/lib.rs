@@ -4,6 +4,8 @@
 //! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`ledger::Ledger`], [`metering::Metering`].
 
 pub mod allocation;
+pub mod checkpoint;
+pub mod classification;
 pub mod clock;
 pub mod hour;
 pub mod identity;
