@@ -9,6 +9,7 @@ pub mod hour;
 pub mod identity;
 pub mod input;
 pub mod metering;
+pub mod pace;
 pub mod plugin;
 pub mod product;
 pub mod quantity;
