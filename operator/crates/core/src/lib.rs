@@ -12,6 +12,7 @@ pub mod identity;
 pub mod input;
 pub mod ledger;
 pub mod metering;
+pub mod pace;
 mod pairs;
 pub mod plan;
 pub mod plugin;
