@@ -93,7 +93,12 @@ name!(
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
+        Self::from_sha256(Sha256::new().chain_update(bytes))
+    }
+
+    /// The digest of everything that was fed to a hasher.
+    pub fn from_sha256(hasher: Sha256) -> Self {
+        Self(format!("sha256:{}", hex::encode(hasher.finalize())))
     }
 }
 

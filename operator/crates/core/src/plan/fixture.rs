@@ -10,7 +10,7 @@ use crate::{
     },
     reading::{Measurement, Reading, Value},
     tags::TagSet,
-    usage::Tally,
+    usage::{Tally, TickOrigin},
     workload::{Selector, Workload},
 };
 
@@ -61,6 +61,10 @@ pub(crate) fn binding(tags: TagSet) -> Binding {
     }
 }
 
+pub(crate) fn origin() -> TickOrigin {
+    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs") }
+}
+
 /// Usage of `gb_hours` in the hour, by tag set.
 pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
     let readings = values
@@ -73,6 +77,6 @@ pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
         .collect();
     let mut tally = Tally::default();
     let measurement = Measurement { readings, ..Measurement::default() };
-    tally.commit(hour().start(), Interval::from_seconds(3600).unwrap(), &measurement, &Digest::of(b""));
+    tally.commit(hour().start(), Interval::from_seconds(3600).unwrap(), &measurement, &origin());
     tally
 }

@@ -40,8 +40,6 @@ pub struct Observed<'a> {
     pub cluster: &'a str,
     /// The product.
     pub product: &'a Product,
-    /// Digest of the plugin that measured the hour.
-    pub plugin: &'a Digest,
     /// The hour.
     pub hour: BillingHour,
     /// The usage of every binding in it.
@@ -168,7 +166,13 @@ fn evidence(observed: &Observed<'_>) -> Evidence {
     let inputs: Vec<&str> =
         observed.usage.iter().filter_map(|(_, usage)| usage.inputs().map(Digest::as_str)).collect();
     Evidence {
-        plugin: observed.plugin.clone(),
+        plugin: observed
+            .usage
+            .iter()
+            .filter_map(|(_, usage)| usage.plugin())
+            .next_back()
+            .unwrap_or(&observed.product.meter.plugin)
+            .clone(),
         inputs: Digest::of(inputs.concat().as_bytes()),
         config: Digest::of(observed.product.meter.config.as_bytes()),
         ticks: observed.usage.iter().map(|(_, usage)| usage.due()).sum(),

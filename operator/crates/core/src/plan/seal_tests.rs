@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    plan::fixture::{binding, hour, product, tags, tally},
+    plan::fixture::{binding, hour, origin, product, tags, tally},
     tags::TagSet,
 };
 
@@ -18,7 +18,6 @@ fn seal(
     let observed = Observed {
         cluster: "cluster",
         product: &product,
-        plugin: &product.meter.plugin,
         hour: previous.map_or(hour(), |report| report.body.hour.next()),
         usage: &usage,
         previous,
@@ -75,13 +74,12 @@ fn a_dimension_without_a_record_keeps_its_remainder_in_the_report() {
         tags: TagSet::default(),
     };
     let measurement = crate::reading::Measurement { readings: vec![reading], ..Default::default() };
-    tally.commit(hour().end(), product.meter.interval, &measurement, &Digest::of(b""));
+    tally.commit(hour().end(), product.meter.interval, &measurement, &origin());
     let binding = binding(TagSet::default());
     let usage = [(&binding, tally.hour(hour().next()).unwrap())];
     let second = plan(&Observed {
         cluster: "cluster",
         product: &product,
-        plugin: &product.meter.plugin,
         hour: hour().next(),
         usage: &usage,
         previous: Some(&first),
@@ -118,13 +116,12 @@ fn the_first_partial_hour_is_stamped_with_its_first_tick() {
     };
     let measurement = crate::reading::Measurement { readings: vec![reading], ..Default::default() };
     let first: Timestamp = "2026-11-21T14:07:00Z".parse().unwrap();
-    tally.commit(first, interval, &measurement, &Digest::of(b""));
+    tally.commit(first, interval, &measurement, &origin());
     let binding = binding(TagSet::default());
     let usage = [(&binding, tally.hour(hour()).unwrap())];
     let observed = Observed {
         cluster: "cluster",
         product: &product,
-        plugin: &product.meter.plugin,
         hour: hour(),
         usage: &usage,
         previous: None,
@@ -152,7 +149,6 @@ fn usage_is_allocated_to_the_tags_of_readings_and_binding() {
     let observed = Observed {
         cluster: "cluster",
         product: &product,
-        plugin: &product.meter.plugin,
         hour: hour(),
         usage: &usage,
         previous: None,

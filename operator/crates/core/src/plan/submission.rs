@@ -115,7 +115,6 @@ mod tests {
         let report = seal::plan(&seal::Observed {
             cluster: "cluster",
             product: &product,
-            plugin: &product.meter.plugin,
             hour: hour(),
             usage: &[(&binding, tally.hour(hour()).unwrap())],
             previous: None,

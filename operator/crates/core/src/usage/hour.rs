@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Series;
+use super::{Series, TickOrigin};
 use crate::{
     hour::HOUR_SECONDS,
     identity::{Digest, DimensionName},
@@ -23,6 +23,7 @@ pub struct HourUsage {
     due: u32,
     missed: u32,
     inputs: Option<Digest>,
+    plugin: Option<Digest>,
     #[serde(with = "crate::pairs")]
     sums: BTreeMap<Series, Sums>,
 }
@@ -74,6 +75,11 @@ impl HourUsage {
         self.inputs.as_ref()
     }
 
+    /// Digest of the plugin that measured it.
+    pub fn plugin(&self) -> Option<&Digest> {
+        self.plugin.as_ref()
+    }
+
     /// The dimensions that have readings.
     pub fn dimensions(&self) -> impl Iterator<Item = &DimensionName> {
         self.sums.keys().map(|(dimension, _)| dimension)
@@ -94,9 +100,10 @@ impl HourUsage {
         self.missed += u32::from(missed == Missed::Yes);
     }
 
-    pub(super) fn note_inputs(&mut self, seen: &Digest) {
+    pub(super) fn note_origin(&mut self, origin: &TickOrigin) {
         let before = self.inputs.as_ref().map_or("", Digest::as_str);
-        self.inputs = Some(Digest::of(format!("{before}{seen}").as_bytes()));
+        self.inputs = Some(Digest::of(format!("{before}{}", origin.inputs).as_bytes()));
+        self.plugin = Some(origin.plugin.clone());
     }
 
     pub(super) fn count(&mut self, increases: BTreeMap<Series, Quantity>) {

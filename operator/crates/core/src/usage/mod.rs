@@ -30,6 +30,15 @@ pub const GAUGE_HOLDS_FOR_TICKS: i64 = 5;
 /// Usage of one dimension with one tag set.
 pub(crate) type Series = (DimensionName, TagSet);
 
+/// What the readings of a tick rest on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TickOrigin {
+    /// Digest of the plugin's component.
+    pub plugin: Digest,
+    /// Digest of what the plugin saw.
+    pub inputs: Digest,
+}
+
 /// The open usage of one binding; what a checkpoint stores.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,7 +82,7 @@ impl Tally {
         self.hours.retain(|open, _| *open > hour);
     }
 
-    /// Commits a successful tick: `inputs` is the digest of what the plugin saw.
+    /// Commits a successful tick.
     ///
     /// Its gauges replace all of the previous ones and hold until the next tick. Its counters add their increase
     /// to the hour that ends at the tick, if one does, else to the hour that holds it.
@@ -82,7 +91,7 @@ impl Tally {
         tick: Timestamp,
         interval: Interval,
         measurement: &Measurement,
-        inputs: &Digest,
+        origin: &TickOrigin,
     ) {
         let previous_succeeded = self.last_success.is_some_and(|last| interval.after(last) == tick);
         let (gauges, totals) = split(&measurement.readings);
@@ -106,7 +115,7 @@ impl Tally {
         self.plugin_state.clone_from(&measurement.state);
         let usage = self.hours.entry(hour).or_default();
         usage.note_tick(tick, Missed::No);
-        usage.note_inputs(inputs);
+        usage.note_origin(origin);
         usage.hold(&self.gauges, interval);
     }
 

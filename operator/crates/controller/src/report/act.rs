@@ -1,0 +1,136 @@
+//! The writes of settling: claim, send, write down.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use tollkeeper_core::{
+    ledger::{Entry, LedgerError},
+    metering::Outcome,
+    plan::submission::Plan,
+    settlement::{RecordState, RecordStatus, Settlement},
+};
+
+use super::{Settler, Teller};
+
+/// How often an outcome is applied to a newer version of its report before the next turn has another go.
+const SWAPS: usize = 3;
+
+impl Settler {
+    /// Writes the claim, sends what it names, and writes down the outcomes.
+    pub(super) async fn act(
+        &mut self,
+        teller: &Teller,
+        entry: Entry,
+        plan: Plan,
+    ) -> Result<Entry, LedgerError> {
+        if !plan.send.is_empty() {
+            // Before the claim: a claimed record that waits in line would be in doubt if the process died there.
+            teller.pace.turn().await;
+        }
+        let entry = match &plan.write {
+            Some(settlement) => teller.ledger.compare_and_swap(&entry, settlement).await?,
+            None => entry,
+        };
+        for record in plan.write.iter().flat_map(|settlement| &settlement.records) {
+            log_state(&entry, record);
+        }
+        let mut outcomes = BTreeMap::new();
+        for (position, index) in plan.send.iter().enumerate() {
+            if position > 0 {
+                teller.pace.turn().await;
+            }
+            if teller.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            let Some(record) = entry.report.body.records.get(*index) else { continue };
+            let outcome = teller.metering.meter_usage(&entry.report.request(record)).await;
+            outcomes.insert(*index, outcome);
+        }
+        if outcomes.is_empty() && plan.send.is_empty() {
+            return Ok(entry);
+        }
+        // A claimed record that was not sent because the process is ending is certainly not accepted.
+        for index in
+            plan.send.iter().filter(|index| !outcomes.contains_key(index)).copied().collect::<Vec<_>>()
+        {
+            outcomes.insert(index, not_started());
+        }
+        self.unwritten.entry(entry.key()).or_default().extend(outcomes);
+        self.write_down(teller, entry).await
+    }
+
+    /// Writes the outcomes that this process knows and the ledger does not.
+    pub(super) async fn write_down(&mut self, teller: &Teller, entry: Entry) -> Result<Entry, LedgerError> {
+        let key = entry.key();
+        let Some(outcomes) = self.unwritten.get(&key).cloned() else { return Ok(entry) };
+        let mut entry = entry;
+        for _ in 0..SWAPS {
+            let settlement = self.applied(&entry, &outcomes);
+            if settlement == entry.settlement {
+                self.unwritten.remove(&key);
+                return Ok(entry);
+            }
+            match teller.ledger.compare_and_swap(&entry, &settlement).await {
+                Ok(written) => {
+                    settlement.records.iter().for_each(|record| log_state(&written, record));
+                    self.unwritten.remove(&key);
+                    return Ok(written);
+                }
+                Err(LedgerError::Stale(_)) => match teller.ledger.get(&key).await? {
+                    Some(newer) => entry = newer,
+                    None => {
+                        self.unwritten.remove(&key);
+                        return Err(LedgerError::Gone(key));
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Stale(key))
+    }
+
+    /// The outcomes applied to the records that this pod claimed. An acceptance also settles a record that somebody else
+    /// took for ambiguous meanwhile: it is the evidence.
+    fn applied(&self, entry: &Entry, outcomes: &BTreeMap<usize, Outcome>) -> Settlement {
+        let mut settlement = entry.settlement.clone();
+        for (index, outcome) in outcomes {
+            let Some(record) = settlement.records.get_mut(*index) else { continue };
+            let is_ours = record.claim.as_ref().is_some_and(|claim| claim.pod == self.sender.pod);
+            let is_open = match record.state {
+                RecordState::Sending => true,
+                RecordState::Ambiguous => matches!(outcome, Outcome::Accepted { .. }),
+                _ => false,
+            };
+            if is_ours && is_open {
+                *record = record.clone().answered(outcome);
+            }
+        }
+        settlement
+    }
+}
+
+fn not_started() -> Outcome {
+    Outcome::NotAccepted(tollkeeper_core::metering::Refusal {
+        reason: "Stopping".to_owned(),
+        message: "the operator stopped before it sent this record".to_owned(),
+    })
+}
+
+fn log_state(entry: &Entry, record: &RecordStatus) {
+    let report = entry.key();
+    let (dimension, state, reason) = (&record.dimension, record.state, record.reason.as_deref());
+    match record.state {
+        RecordState::Accepted => tracing::info!(
+            %report, %dimension, ?state, record_id = record.metering_record_id.as_deref(), "record"
+        ),
+        RecordState::Sealed | RecordState::Sending | RecordState::CarriedForward => {
+            tracing::info!(%report, %dimension, ?state, reason, "record");
+        }
+        RecordState::Rejected
+        | RecordState::Ambiguous
+        | RecordState::Expired
+        | RecordState::WrittenOff
+        | RecordState::Held => {
+            tracing::warn!(%report, %dimension, ?state, reason, message = record.message.as_deref(), "record");
+        }
+    }
+}
