@@ -63,6 +63,15 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+/// Whether an earlier attempt under the same claim may have reached AWS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attempt {
+    /// Certainly not: the claim was written just before this attempt.
+    First,
+    /// It may have: this process or one before it in the same pod has sent the record already.
+    Repeated,
+}
+
 /// What has become of one record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -194,34 +203,39 @@ impl RecordStatus {
         Self { state, reason: Some(reason.to_owned()), message: Some(message.to_owned()), ..self }
     }
 
-    /// Claimed for sending. Only a sealed record can be.
+    /// Claimed for sending.
     #[must_use]
     pub fn claimed(self, claim: Claim) -> Self {
-        debug_assert_eq!(self.state, RecordState::Sealed, "only a sealed record is claimed");
         Self { state: RecordState::Sending, claim: Some(claim), reason: None, message: None, ..self }
     }
 
     /// After an attempt of the claim's own pod.
+    ///
+    /// Only the first attempt under a claim can prove that AWS did not take the record: if an earlier one got lost, a
+    /// later refusal says nothing about it, so the claim stands and no other pod may send.
     #[must_use]
-    pub fn answered(self, outcome: &Outcome) -> Self {
+    pub fn answered(self, outcome: &Outcome, attempt: Attempt) -> Self {
         let attempted = Self { attempts: self.attempts.saturating_add(1), ..self };
         let refused = |state: RecordState, refusal: &Refusal| {
             attempted.clone().moved(state, &refusal.reason, &refusal.message)
         };
-        match outcome {
-            Outcome::Accepted { metering_record_id } => Self {
+        match (outcome, attempt) {
+            (Outcome::Accepted { metering_record_id }, _) => Self {
                 state: RecordState::Accepted,
                 metering_record_id: Some(metering_record_id.clone()),
                 reason: None,
                 message: None,
                 ..attempted
             },
-            // The claim is given back: anybody may send the record again.
-            Outcome::NotAccepted(refusal) => Self { claim: None, ..refused(RecordState::Sealed, refusal) },
-            Outcome::Rejected(refusal) => refused(RecordState::Rejected, refusal),
-            Outcome::OutOfWindow(refusal) => refused(RecordState::Expired, refusal),
-            // The claim stands: the same pod sends the identical request again.
-            Outcome::Unknown(refusal) => refused(RecordState::Sending, refusal),
+            (Outcome::NotAccepted(refusal), Attempt::First) => {
+                Self { claim: None, ..refused(RecordState::Sealed, refusal) }
+            }
+            (Outcome::Rejected(refusal), _) => refused(RecordState::Rejected, refusal),
+            (Outcome::OutOfWindow(refusal), Attempt::First) => refused(RecordState::Expired, refusal),
+            (Outcome::OutOfWindow(refusal), Attempt::Repeated) => refused(RecordState::Ambiguous, refusal),
+            (Outcome::Unknown(refusal), _) | (Outcome::NotAccepted(refusal), Attempt::Repeated) => {
+                refused(RecordState::Sending, refusal)
+            }
         }
     }
 

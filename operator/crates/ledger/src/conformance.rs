@@ -14,7 +14,7 @@ use tollkeeper_core::{
     metering::Outcome,
     product::Mode,
     report::{Evidence, LocalReference, ReportBody, SealedRecord, SealedReport},
-    settlement::{Claim, RecordState, Settlement},
+    settlement::{Attempt, Claim, RecordState, Settlement},
 };
 
 /// A report of one record.
@@ -66,7 +66,7 @@ fn claimed(entry: &Entry, pod: &str) -> Settlement {
 
 fn accepted(entry: &Entry) -> Settlement {
     let outcome = Outcome::Accepted { metering_record_id: "record-1".to_owned() };
-    let record = entry.settlement.records[0].clone().answered(&outcome);
+    let record = entry.settlement.records[0].clone().answered(&outcome, Attempt::First);
     entry.settlement.clone().with(record)
 }
 

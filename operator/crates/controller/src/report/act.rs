@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use tollkeeper_core::{
     ledger::{Entry, LedgerError},
-    metering::Outcome,
-    plan::submission::Plan,
+    metering::{Outcome, Refusal},
+    plan::submission::{Plan, Send},
     settlement::{RecordState, RecordStatus, Settlement},
 };
 
-use super::{Settler, Teller};
+use super::{Answer, Settler, Teller};
 
 /// How often an outcome is applied to a newer version of its report before the next turn has another go.
 const SWAPS: usize = 3;
@@ -33,38 +33,33 @@ impl Settler {
         for record in plan.write.iter().flat_map(|settlement| &settlement.records) {
             log_state(&entry, record);
         }
-        let mut outcomes = BTreeMap::new();
-        for (position, index) in plan.send.iter().enumerate() {
+        if plan.send.is_empty() {
+            return Ok(entry);
+        }
+        let mut answers = BTreeMap::new();
+        for (position, Send { index, attempt }) in plan.send.iter().copied().enumerate() {
+            let Some(record) = entry.report.body.records.get(index) else { continue };
             if position > 0 {
                 teller.pace.turn().await;
             }
-            if teller.stopping.load(Ordering::Acquire) {
-                break;
-            }
-            let Some(record) = entry.report.body.records.get(*index) else { continue };
-            let outcome = teller.metering.meter_usage(&entry.report.request(record)).await;
-            outcomes.insert(*index, outcome);
+            let outcome = if teller.stopping.load(Ordering::Acquire) {
+                not_started()
+            } else {
+                teller.metering.meter_usage(&entry.report.request(record)).await
+            };
+            answers.insert(index, Answer { outcome, attempt });
         }
-        if outcomes.is_empty() && plan.send.is_empty() {
-            return Ok(entry);
-        }
-        // A claimed record that was not sent because the process is ending is certainly not accepted.
-        for index in
-            plan.send.iter().filter(|index| !outcomes.contains_key(index)).copied().collect::<Vec<_>>()
-        {
-            outcomes.insert(index, not_started());
-        }
-        self.unwritten.entry(entry.key()).or_default().extend(outcomes);
+        self.unwritten.entry(entry.key()).or_default().extend(answers);
         self.write_down(teller, entry).await
     }
 
     /// Writes the outcomes that this process knows and the ledger does not.
     pub(super) async fn write_down(&mut self, teller: &Teller, entry: Entry) -> Result<Entry, LedgerError> {
         let key = entry.key();
-        let Some(outcomes) = self.unwritten.get(&key).cloned() else { return Ok(entry) };
+        let Some(answers) = self.unwritten.get(&key).cloned() else { return Ok(entry) };
         let mut entry = entry;
         for _ in 0..SWAPS {
-            let settlement = self.applied(&entry, &outcomes);
+            let settlement = self.applied(&entry, &answers);
             if settlement == entry.settlement {
                 self.unwritten.remove(&key);
                 return Ok(entry);
@@ -88,11 +83,11 @@ impl Settler {
         Err(LedgerError::Stale(key))
     }
 
-    /// The outcomes applied to the records that this pod claimed. An acceptance also settles a record that somebody else
+    /// The answers applied to the records that this pod claimed. An acceptance also settles a record that somebody else
     /// took for ambiguous meanwhile: it is the evidence.
-    fn applied(&self, entry: &Entry, outcomes: &BTreeMap<usize, Outcome>) -> Settlement {
+    fn applied(&self, entry: &Entry, answers: &BTreeMap<usize, Answer>) -> Settlement {
         let mut settlement = entry.settlement.clone();
-        for (index, outcome) in outcomes {
+        for (index, Answer { outcome, attempt }) in answers {
             let Some(record) = settlement.records.get_mut(*index) else { continue };
             let is_ours = record.claim.as_ref().is_some_and(|claim| claim.pod == self.sender.pod);
             let is_open = match record.state {
@@ -101,15 +96,16 @@ impl Settler {
                 _ => false,
             };
             if is_ours && is_open {
-                *record = record.clone().answered(outcome);
+                *record = record.clone().answered(outcome, *attempt);
             }
         }
         settlement
     }
 }
 
+/// A record that was claimed while the process was told to end: it was certainly not sent by this attempt.
 fn not_started() -> Outcome {
-    Outcome::NotAccepted(tollkeeper_core::metering::Refusal {
+    Outcome::NotAccepted(Refusal {
         reason: "Stopping".to_owned(),
         message: "the operator stopped before it sent this record".to_owned(),
     })

@@ -24,7 +24,7 @@ use tollkeeper_core::{
     pace::Pace,
     plan::submission::{self, Sender},
     product::Policy,
-    settlement::RecordState,
+    settlement::{Attempt, RecordState},
 };
 
 use crate::backoff::Backoff;
@@ -51,12 +51,19 @@ pub struct Teller {
 /// Policies by product; reports of other products are left alone.
 pub type Policies = BTreeMap<ObjectKey, Policy>;
 
+/// The outcome of one attempt.
+#[derive(Clone, PartialEq, Debug)]
+struct Answer {
+    outcome: Outcome,
+    attempt: Attempt,
+}
+
 /// Settles the reports of all products.
 pub struct Settler {
     sender: Sender,
     backoff: Backoff<ObjectKey>,
     /// Outcomes that are not written down yet, by report and record.
-    unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Outcome>>,
+    unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Answer>>,
     problem: Option<LedgerError>,
 }
 

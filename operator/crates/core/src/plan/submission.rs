@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     ledger::Entry,
     product::{AmbiguousPolicy, Policy},
-    settlement::{Claim, RecordState, RecordStatus, Settlement},
+    settlement::{Attempt, Claim, RecordState, RecordStatus, Settlement},
 };
 
 /// Under `NeverUnderBill` an ambiguous record is sent again half an hour before its deadline: late enough for
@@ -24,13 +24,22 @@ pub struct Sender {
     pub epoch: u64,
 }
 
+/// One record to send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Send {
+    /// Its place in the report.
+    pub index: usize,
+    /// Whether it may have been sent before.
+    pub attempt: Attempt,
+}
+
 /// The next step for one report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// What to write before anything is sent; `None` if it is what the ledger says already.
     pub write: Option<Settlement>,
-    /// The dimensions to send once that is durable, in the report's order.
-    pub send: Vec<usize>,
+    /// What to send once that is durable, in the report's order.
+    pub send: Vec<Send>,
 }
 
 /// Plans the next step.
@@ -41,7 +50,9 @@ pub fn plan(entry: &Entry, sender: &Sender, policy: Policy, now: Timestamp) -> P
     for (index, record) in settlement.records.iter_mut().enumerate() {
         let next = advance(record.clone(), sender, policy, deadline, now);
         if next.state == RecordState::Sending {
-            send.push(index);
+            let attempt =
+                if record.state == RecordState::Sending { Attempt::Repeated } else { Attempt::First };
+            send.push(Send { index, attempt });
         }
         *record = next;
     }
@@ -109,6 +120,9 @@ mod tests {
         tags::TagSet,
     };
 
+    const FIRST: Send = Send { index: 0, attempt: Attempt::First };
+    const AGAIN: Send = Send { index: 0, attempt: Attempt::Repeated };
+
     fn entry() -> Entry {
         let (product, binding) = (product(Rounding::Carry), binding(TagSet::default()));
         let tally = tally(&[("5", TagSet::default())]);
@@ -144,7 +158,8 @@ mod tests {
             entry.settlement = settlement.clone();
         }
         if let Some(outcome) = outcome {
-            entry.settlement.records[0] = entry.settlement.records[0].clone().answered(outcome);
+            entry.settlement.records[0] =
+                entry.settlement.records[0].clone().answered(outcome, plan.send[0].attempt);
         }
         entry
     }
@@ -156,7 +171,7 @@ mod tests {
     #[test]
     fn a_sealed_record_is_claimed_before_it_is_sent() {
         let plan = plan(&entry(), &pod("a"), policy(), at("15:05"));
-        assert_eq!(plan.send, [0]);
+        assert_eq!(plan.send, [FIRST]);
         let claimed = step(entry(), &plan, None);
         assert_eq!(state(&claimed), RecordState::Sending);
         assert_eq!(claimed.settlement.records[0].claim.as_ref().unwrap().pod, "a");
@@ -167,7 +182,7 @@ mod tests {
         let first = plan(&entry(), &pod("a"), policy(), at("15:05"));
         let unknown = step(entry(), &first, Some(&Outcome::Unknown(refusal())));
         let again = plan(&unknown, &pod("a"), policy(), at("15:06"));
-        assert_eq!(again, Plan { write: None, send: vec![0] });
+        assert_eq!(again, Plan { write: None, send: vec![AGAIN] });
     }
 
     #[test]
@@ -183,7 +198,19 @@ mod tests {
     fn another_pod_sends_what_was_certainly_not_taken() {
         let first = plan(&entry(), &pod("a"), policy(), at("15:05"));
         let refused = step(entry(), &first, Some(&Outcome::NotAccepted(refusal())));
-        assert_eq!(plan(&refused, &pod("b"), policy(), at("15:06")).send, [0]);
+        assert_eq!(plan(&refused, &pod("b"), policy(), at("15:06")).send, [FIRST]);
+    }
+
+    #[test]
+    fn a_refusal_proves_nothing_about_an_earlier_attempt_that_got_lost() {
+        let first = plan(&entry(), &pod("a"), policy(), at("15:05"));
+        let unknown = step(entry(), &first, Some(&Outcome::Unknown(refusal())));
+        let again = plan(&unknown, &pod("a"), policy(), at("15:06"));
+        let throttled = step(unknown.clone(), &again, Some(&Outcome::NotAccepted(refusal())));
+        assert_eq!(state(&throttled), RecordState::Sending);
+        assert!(plan(&throttled, &pod("b"), policy(), at("15:07")).send.is_empty());
+        let late = step(unknown, &again, Some(&Outcome::OutOfWindow(refusal())));
+        assert_eq!(state(&late), RecordState::Ambiguous);
     }
 
     #[test]
@@ -206,7 +233,7 @@ mod tests {
         assert_eq!(plan(&ambiguous, &pod("b"), policy, at("19:19")).write, None);
         let released = step(ambiguous.clone(), &plan(&ambiguous, &pod("b"), policy, at("19:20")), None);
         assert_eq!(state(&released), RecordState::Sealed);
-        assert_eq!(plan(&released, &pod("b"), policy, at("19:21")).send, [0]);
+        assert_eq!(plan(&released, &pod("b"), policy, at("19:21")).send, [FIRST]);
     }
 
     #[test]
