@@ -1,1 +1,25 @@
-//! Test kit.
+//! Real servers for tests: an API server with its controllers, Prometheus, and the operator as a process.
+//!
+//! One control plane serves a whole test run: the first test that asks for it starts it, and it ends with the run.
+//! Every test makes a namespace of its own in it. The programs come from `make install-tests`; one that is missing
+//! fails the test that needs it with a sentence that says which.
+
+mod control_plane;
+mod crds;
+mod failure;
+mod identity;
+mod operator;
+mod pki;
+mod program;
+mod prometheus;
+mod run;
+mod server;
+mod wait;
+
+pub use control_plane::{ControlPlane, Namespace};
+pub use failure::{Failure, Result};
+pub use operator::Operator;
+pub use program::Program;
+pub use prometheus::Prometheus;
+pub use server::free_port;
+pub use wait::{http_get, wait_until};

@@ -1,0 +1,100 @@
+//! One server process, tied to the life of another process.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::wait::wait_until;
+use crate::{Failure, Result};
+
+/// Long, because the tests of a whole workspace may be compiling beside it.
+const START: Duration = Duration::from_secs(120);
+
+/// A port that was free a moment ago; whoever binds it must bear that it is taken in between.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Wraps a program so that it is killed when the thread that starts it ends, even by `kill -9`.
+pub(crate) fn tied(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+/// A server under `supervise.sh`.
+pub(crate) struct Server {
+    name: &'static str,
+    supervisor: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `program`, to be killed when the process `watched` is gone; `removes` is deleted then.
+    pub(crate) fn start(
+        name: &'static str,
+        program: &Path,
+        args: &[String],
+        log: PathBuf,
+        watched: u32,
+        removes: Option<&Path>,
+    ) -> Result<Self> {
+        let out = File::create(&log)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", include_str!("supervise.sh"), "supervise.sh", &watched.to_string()]);
+        command.arg(removes.unwrap_or(Path::new("")));
+        let tied = tied(program);
+        command.arg(tied.get_program()).args(tied.get_args()).args(args);
+        // Its own group: the test runner kills the group of a test that ends.
+        let supervisor =
+            command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).spawn()?;
+        Ok(Self { name, supervisor, log })
+    }
+
+    /// Waits until `ready` answers; fails at once if the server has ended.
+    pub(crate) async fn until_ready(&mut self, mut ready: impl AsyncFnMut() -> Result) -> Result {
+        let name = self.name;
+        let waiting = wait_until(format!("{name} is ready"), START, async || {
+            match ready().await {
+                Ok(()) => Ok(Ok(())),
+                // The outer error asks again, the inner one gives up.
+                Err(not_yet) => match self.supervisor.try_wait() {
+                    Ok(Some(_)) => Ok(Err(Failure::new(format!("{name} ended while it started")))),
+                    _ => Err(not_yet),
+                },
+            }
+        });
+        let outcome = waiting.await.and_then(|inner| inner);
+        outcome.map_err(|failure| {
+            Failure::new(format!("{failure}; the end of its log:\n{}", tail(&self.log, 25)))
+        })
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(pid) = i32::try_from(self.supervisor.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ended_before = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ended_before = self.supervisor.wait();
+    }
+}
+
+/// Starts a server on new ports until it gets them: a free port may be taken between the look and the bind.
+pub(crate) async fn on_free_ports<T>(mut start: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut tries = 1;
+    loop {
+        match start().await {
+            Err(failure) if tries < 5 && failure.to_string().contains("address already in use") => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The last lines of a log, for the message of a failure.
+pub(crate) fn tail(log: &Path, lines: usize) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let all: Vec<&str> = text.lines().collect();
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+}
