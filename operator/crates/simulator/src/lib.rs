@@ -10,6 +10,7 @@ mod faults;
 mod in_process;
 mod request;
 mod rules;
+mod server;
 mod settings;
 mod simulator;
 mod throttle;
@@ -24,6 +25,7 @@ pub use faults::{
 pub use in_process::SimulatedMetering;
 pub use request::{Amount, MeterUsageRequest, RecordedAllocation, RequestedAllocation};
 pub use rules::{MAX_ALLOCATIONS, MAX_TAGS, WINDOW};
+pub use server::{ManualClock, ServerClock, SystemClock, serve};
 pub use settings::{CALLS_A_SECOND, EXAMPLE_ACCOUNT, Settings, TokenScope};
 pub use simulator::{Answer, Exchange, MeteringRecordId, SharedSimulator, Simulator};
 pub use view::{BilledBy, BooksView, DoubleBill, Total};
