@@ -58,7 +58,7 @@ impl TokenIdentity {
                 Audience::One(audience) => vec![audience],
                 Audience::Many(audiences) => audiences,
             },
-            expires: claims.exp.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            expires: claims.exp.and_then(|seconds| Timestamp::from_second(seconds as i64).ok()),
         })
     }
 
@@ -85,7 +85,8 @@ fn not_kubernetes(path: &Path) -> CredentialProblem {
 struct Claims {
     #[serde(default)]
     aud: Audience,
-    exp: Option<i64>,
+    /// Seconds since the epoch; a JWT may have fractions of them. A cast of a float saturates.
+    exp: Option<f64>,
     #[serde(rename = "kubernetes.io")]
     kubernetes: Kubernetes,
 }
@@ -124,7 +125,7 @@ mod tests {
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
     }
 
-    const POD: &str = r#"{"aud":["sts.amazonaws.com"],"exp":1795226400,"iss":"https://oidc.example/id/1",
+    const POD: &str = r#"{"aud":["sts.amazonaws.com"],"exp":1795226400.5,"iss":"https://oidc.example/id/1",
         "kubernetes.io":{"namespace":"vecdb","node":{"name":"n1","uid":"9"},"pod":{"name":"tollkeeper-0","uid":"u-1"},
         "serviceaccount":{"name":"tollkeeper","uid":"s-1"}},"sub":"system:serviceaccount:vecdb:tollkeeper"}"#;
 
