@@ -1,1 +1,3 @@
 //! Tollkeeper's controller.
+
+pub mod collect;
