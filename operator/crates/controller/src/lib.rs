@@ -6,3 +6,4 @@ pub mod backoff;
 pub mod collect;
 pub mod meter;
 pub mod report;
+pub mod roster;
