@@ -244,3 +244,23 @@ fn activity(source: &InputSource) -> String {
         InputSource::Http { url } => format!("reading {}", at(url)),
     }
 }
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_once_until_it_changes_or_ends() {
+        let mut logged = BTreeMap::new();
+        let mut step = |problem| {
+            let change = changed(&mut logged, "engine".into(), problem);
+            match change {
+                Change::None => "nothing",
+                Change::Problem(problem) => problem,
+                Change::Healed => "healed",
+            }
+        };
+        let told = [None, Some("a"), Some("a"), Some("b"), None, None].map(&mut step);
+        assert_eq!(told, ["nothing", "a", "nothing", "b", "healed", "nothing"]);
+    }
+}
