@@ -3,6 +3,9 @@
 //!
 //! The binary is `$TOLLKEEPER_TEST_PROMETHEUS` or `prometheus` on the `PATH`.
 
+// clippy.toml allows these in tests, but does not take the helpers of an integration test for tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},

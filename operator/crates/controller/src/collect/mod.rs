@@ -122,14 +122,14 @@ impl Collector {
         at: Timestamp,
         slots: &Semaphore,
     ) -> (InputData, Option<String>) {
-        let time_out = self.limits.time_out(&declaration.source);
+        let (start, time_out) = (Instant::now(), self.limits.time_out(&declaration.source));
         let budget = Budget::new(self.limits.input_bytes);
         // Waiting for a slot counts: the whole collection is over when the longest time-out is.
         let read = async {
             let _slot = slots.acquire().await;
-            self.source(declaration, namespaces, at, &budget).await
+            self.source(declaration, namespaces, at, start, &budget).await
         };
-        let result = match timeout_at(Instant::now() + time_out, read).await {
+        let result = match timeout_at(start + time_out, read).await {
             Err(_) => {
                 Err(format!("{} took longer than {}", activity(&declaration.source), seconds(time_out)))
             }
@@ -146,6 +146,7 @@ impl Collector {
         declaration: &InputDeclaration,
         namespaces: &[&str],
         at: Timestamp,
+        start: Instant,
         budget: &Budget,
     ) -> Result<(InputData, Option<String>), String> {
         let limits = &self.limits;
@@ -163,6 +164,8 @@ impl Collector {
                     pod_address: self.pod_address.as_ref(),
                     limits,
                     budget,
+                    // The rest of the time is for putting the samples together.
+                    deadline: start + limits.scrape.mul_f32(0.9),
                 };
                 scraper.read(&declared, namespaces).await
             }
