@@ -122,14 +122,14 @@ impl Collector {
         at: Timestamp,
         slots: &Semaphore,
     ) -> (InputData, Option<String>) {
-        let time_out = self.limits.time_out(&declaration.source);
+        let (start, time_out) = (Instant::now(), self.limits.time_out(&declaration.source));
         let budget = Budget::new(self.limits.input_bytes);
         // Waiting for a slot counts: the whole collection is over when the longest time-out is.
         let read = async {
             let _slot = slots.acquire().await;
-            self.source(declaration, namespaces, at, &budget).await
+            self.source(declaration, namespaces, at, start, &budget).await
         };
-        let result = match timeout_at(Instant::now() + time_out, read).await {
+        let result = match timeout_at(start + time_out, read).await {
             Err(_) => {
                 Err(format!("{} took longer than {}", activity(&declaration.source), seconds(time_out)))
             }
@@ -146,6 +146,7 @@ impl Collector {
         declaration: &InputDeclaration,
         namespaces: &[&str],
         at: Timestamp,
+        start: Instant,
         budget: &Budget,
     ) -> Result<(InputData, Option<String>), String> {
         let limits = &self.limits;
@@ -163,6 +164,8 @@ impl Collector {
                     pod_address: self.pod_address.as_ref(),
                     limits,
                     budget,
+                    // The rest of the time is for putting the samples together.
+                    deadline: start + limits.scrape.mul_f32(0.9),
                 };
                 scraper.read(&declared, namespaces).await
             }
@@ -242,5 +245,25 @@ fn activity(source: &InputSource) -> String {
         InputSource::Scrape { port, path, .. } => format!("scraping port {port}, path {path} of the pods"),
         InputSource::Promql { url, .. } => format!("querying Prometheus at {}", at(url)),
         InputSource::Http { url } => format!("reading {}", at(url)),
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_once_until_it_changes_or_ends() {
+        let mut logged = BTreeMap::new();
+        let mut step = |problem| {
+            let change = changed(&mut logged, "engine".into(), problem);
+            match change {
+                Change::None => "nothing",
+                Change::Problem(problem) => problem,
+                Change::Healed => "healed",
+            }
+        };
+        let told = [None, Some("a"), Some("a"), Some("b"), None, None].map(&mut step);
+        assert_eq!(told, ["nothing", "a", "nothing", "b", "healed", "nothing"]);
     }
 }
