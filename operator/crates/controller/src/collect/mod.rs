@@ -32,12 +32,13 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use tollkeeper_core::input::{Input, InputData, InputDeclaration, InputSource, Inputs};
+use tollkeeper_core::input::{Collected, Input, InputData, InputDeclaration, InputSource, Inputs, Problem};
 
 use self::limits::{Budget, bytes, seconds};
 pub use self::{
     http::Clients,
     limits::Limits,
+    objects::from_json as object_from_json,
     scrape::{Pod, PodAddress},
 };
 
@@ -52,24 +53,6 @@ pub struct Collector {
     kinds: kinds::Kinds,
     pod_address: Arc<PodAddress>,
     logged: Mutex<BTreeMap<String, String>>,
-}
-
-/// Inputs, and what was wrong with those that could be read in part.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Collected {
-    /// In the order of declaration.
-    pub inputs: Vec<Input>,
-    /// In the order of declaration, at most one an input.
-    pub problems: Vec<Problem>,
-}
-
-/// Something that is missing from an input, although it is available.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
-    /// The input.
-    pub input: String,
-    /// What is missing and why, such as the pods that could not be scraped. The same as long as nothing changes.
-    pub message: String,
 }
 
 impl Collector {
