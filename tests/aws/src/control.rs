@@ -165,6 +165,18 @@ async fn a_late_reply_comes_when_the_clock_has_moved() {
     assert_eq!(call.await.unwrap().unwrap().status().as_u16(), 200);
 }
 
+#[tokio::test]
+async fn on_the_real_clock_a_late_reply_takes_real_time() {
+    let server = Server::start(ServerClock::real()).await;
+    let_in(&server).await;
+    server.post("faults", "faults: [{effect: {delay: 0.2}}]").await;
+    let sent = std::time::Instant::now();
+    // Its timestamp is out of the window by now or not yet in it: the reply is late all the same.
+    let reply = meter(&server, "AWSMPMeteringService.MeterUsage", SIGNED).send().await.unwrap();
+    assert_ne!(reply.status().as_u16(), 500);
+    assert!(sent.elapsed() >= Duration::from_millis(200));
+}
+
 /// What a raw socket gets for a call under this effect: all bytes, or the error that ends it.
 async fn raw(effect: &str) -> Result<String, std::io::ErrorKind> {
     let server = Server::manual().await;
