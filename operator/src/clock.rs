@@ -40,7 +40,8 @@ impl FromStr for TestClock {
             let real_start: f64 = parts.next()?.parse().ok()?;
             let virtual_start = parts.next()?.parse().ok()?;
             let scale: f64 = parts.next()?.parse().ok()?;
-            let is_usable = real_start.is_finite() && scale.is_finite() && scale > 0.0 && parts.next().is_none();
+            let is_usable =
+                real_start.is_finite() && scale.is_finite() && scale > 0.0 && parts.next().is_none();
             is_usable.then_some(Self { real_start, virtual_start, scale })
         };
         parsed().ok_or_else(|| InvalidTestClock(text.to_owned()))
@@ -125,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_test_clock_is_refused_with_an_example() {
-        for text in ["", "1,2", "x,2026-11-21T14:58:00Z,1", "1,2026-11-21T14:58:00Z,0", "1,2026-11-21T14:58:00Z,1,1"] {
+        for text in
+            ["", "1,2", "x,2026-11-21T14:58:00Z,1", "1,2026-11-21T14:58:00Z,0", "1,2026-11-21T14:58:00Z,1,1"]
+        {
             let error = text.parse::<TestClock>().unwrap_err().to_string();
             assert!(error.contains("1795312800.0,2026-11-21T14:58:00Z,360"), "{error}");
         }

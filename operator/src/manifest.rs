@@ -76,7 +76,8 @@ impl Manifests {
     fn add(&mut self, document: &Document<'_>, folder: &Path) -> Result<(), ManifestError> {
         let head: Option<Head> = document.parse()?;
         let Some(head) = head else { return Ok(()) };
-        let kind = (head.api_version.as_deref().unwrap_or_default(), head.kind.as_deref().unwrap_or_default());
+        let kind =
+            (head.api_version.as_deref().unwrap_or_default(), head.kind.as_deref().unwrap_or_default());
         match kind {
             ("tollkeeper.dev/v1alpha1", "MarketplaceProduct") => {
                 let object: MarketplaceProduct = document.parse()?;
@@ -111,15 +112,24 @@ impl Manifests {
     }
 
     /// The bytes of a product's plugin.
-    pub(crate) fn component(&self, product: &ObjectKey, source: &PluginSource) -> Result<Vec<u8>, ManifestError> {
+    pub(crate) fn component(
+        &self,
+        product: &ObjectKey,
+        source: &PluginSource,
+    ) -> Result<Vec<u8>, ManifestError> {
         let refused = |reason: String| ManifestError::Component { product: product.clone(), reason };
         match source {
             PluginSource::File(path) => {
                 let folder = self.folders.get(product).cloned().unwrap_or_default();
                 let path = folder.join(path);
-                let length = fs::metadata(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?.len();
+                let length = fs::metadata(&path)
+                    .map_err(|error| refused(format!("{}: {error}", path.display())))?
+                    .len();
                 if length > MAX_COMPONENT {
-                    return Err(refused(format!("{} has {length} bytes; at most {MAX_COMPONENT}", path.display())));
+                    return Err(refused(format!(
+                        "{} has {length} bytes; at most {MAX_COMPONENT}",
+                        path.display()
+                    )));
                 }
                 fs::read(&path).map_err(|error| refused(format!("{}: {error}", path.display())))
             }
@@ -133,7 +143,9 @@ impl Manifests {
                     .as_ref()
                     .and_then(|data| data.get(key))
                     .map(|bytes| bytes.0.clone())
-                    .ok_or_else(|| refused(format!("the ConfigMap {map} has no key `{key}` in its binaryData")))
+                    .ok_or_else(|| {
+                        refused(format!("the ConfigMap {map} has no key `{key}` in its binaryData"))
+                    })
             }
             PluginSource::Oci(reference) => Err(refused(format!(
                 "{reference} is in a registry, and plugins are not pulled from registries yet; name a file or a ConfigMap"

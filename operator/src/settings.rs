@@ -57,7 +57,9 @@ mod tests {
         for url in ["http://127.0.0.1:4566", "http://localhost:4566/", "http://[::1]:4566", "127.0.0.1:1"] {
             assert!(is_loopback(url), "{url}");
         }
-        for url in ["", "https://metering.example.com", "http://127.0.0.1.example.com", "http://127.0.0.1@10.0.0.1"] {
+        for url in
+            ["", "https://metering.example.com", "http://127.0.0.1.example.com", "http://127.0.0.1@10.0.0.1"]
+        {
             assert!(!is_loopback(url), "{url}");
         }
     }

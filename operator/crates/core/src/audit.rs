@@ -74,7 +74,13 @@ pub fn violations(history: &[Entry]) -> Vec<Violation> {
         for record in &report.body.records {
             let allocated: u64 = record.allocations.iter().map(|part| u64::from(part.quantity)).sum();
             if !record.allocations.is_empty() && allocated != u64::from(record.quantity) {
-                note("I13", format!("the allocations of {} sum to {allocated}, not {}", record.dimension, record.quantity));
+                note(
+                    "I13",
+                    format!(
+                        "the allocations of {} sum to {allocated}, not {}",
+                        record.dimension, record.quantity
+                    ),
+                );
             }
             if carried_in(record, previous).is_some_and(|carried| carried > record.measured) {
                 note("I4", format!("{} measured less than what was carried into it", record.dimension));
@@ -118,7 +124,10 @@ pub fn totals(entries: &[Entry]) -> BTreeMap<(ObjectKey, DimensionName), Total> 
                 RecordState::Held => total.held += units,
                 // It is in a later record.
                 RecordState::CarriedForward => {}
-                RecordState::Sealed | RecordState::Sending | RecordState::Ambiguous | RecordState::Expired => {
+                RecordState::Sealed
+                | RecordState::Sending
+                | RecordState::Ambiguous
+                | RecordState::Expired => {
                     total.unsettled += units;
                 }
             }

@@ -182,12 +182,8 @@ pub struct Problem {
 pub trait Inputs: Send + Sync {
     /// The contents of every declared input, in the order of declaration. `namespaces` are those of the
     /// product's bindings: namespaced objects and pods are only looked for there.
-    async fn collect(
-        &self,
-        declared: &[InputDeclaration],
-        namespaces: &[String],
-        at: Timestamp,
-    ) -> Collected;
+    async fn collect(&self, declared: &[InputDeclaration], namespaces: &[String], at: Timestamp)
+    -> Collected;
 }
 
 #[cfg(test)]

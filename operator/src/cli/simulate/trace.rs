@@ -5,9 +5,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -16,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tollkeeper_controller::collect::object_from_json;
 use tollkeeper_core::{
-    input::{Input, InputData, InputDeclaration, InputSource, Inputs, Sample, SampleGroup},
+    input::{Collected, Input, InputData, InputDeclaration, InputSource, Inputs, Sample, SampleGroup},
     workload::Labels,
 };
 
@@ -30,7 +28,9 @@ pub(crate) enum TraceError {
     Unreadable { file: String, reason: String },
     #[error("{file}:{line}: {reason}")]
     Line { file: String, line: usize, reason: String },
-    #[error("{file}: the trace is empty; write at least one line such as {{\"at\":\"2026-11-01T00:00:00Z\",\"input\":\"nodes\",\"objects\":[]}}")]
+    #[error(
+        "{file}: the trace is empty; write at least one line such as {{\"at\":\"2026-11-01T00:00:00Z\",\"input\":\"nodes\",\"objects\":[]}}"
+    )]
     Empty { file: String },
 }
 
@@ -79,8 +79,7 @@ impl Trace {
             if text.trim().is_empty() {
                 continue;
             }
-            let refused =
-                |reason: String| TraceError::Line { file: file.clone(), line: index + 1, reason };
+            let refused = |reason: String| TraceError::Line { file: file.clone(), line: index + 1, reason };
             let (at, input, state) = parse(&text, index + 1).map_err(refused)?;
             if !inputs.contains(&input) {
                 let known: Vec<_> = inputs.iter().map(String::as_str).collect();
@@ -134,7 +133,8 @@ fn parse(text: &str, number: usize) -> Result<(Timestamp, String, State), String
         format!("column {}: {reason}", error.column())
     })?;
     let mut states = [
-        line.objects.map(|objects| State::Objects(objects.into_iter().map(|object| (number, object)).collect())),
+        line.objects
+            .map(|objects| State::Objects(objects.into_iter().map(|object| (number, object)).collect())),
         line.samples.map(|samples| State::Ready(sampled(samples))),
         line.scalar.map(|value| State::Ready(InputData::Scalar(value))),
         line.json.map(|json| State::Ready(InputData::Json(json.to_string().into()))),
@@ -199,14 +199,12 @@ impl TraceInputs {
 
 #[async_trait]
 impl Inputs for TraceInputs {
-    async fn collect(&self, declared: &[InputDeclaration], _: &[String], at: Timestamp) -> Vec<Input> {
-        declared
+    async fn collect(&self, declared: &[InputDeclaration], _: &[String], at: Timestamp) -> Collected {
+        let inputs = declared
             .iter()
-            .map(|declaration| Input {
-                name: declaration.name.clone(),
-                data: self.at(&declaration.name, at),
-            })
-            .collect()
+            .map(|declaration| Input { name: declaration.name.clone(), data: self.at(&declaration.name, at) })
+            .collect();
+        Collected { inputs, problems: vec![] }
     }
 }
 
@@ -218,7 +216,10 @@ mod tests {
     fn a_line_holds_one_state() {
         let reason = |text: &str| parse(text, 1).err().unwrap();
         assert!(reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a"}"#).contains("exactly one"));
-        assert!(reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a","scalar":1,"json":1}"#).contains("exactly one"));
+        assert!(
+            reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a","scalar":1,"json":1}"#)
+                .contains("exactly one")
+        );
         assert!(reason(r#"{"at":"yesterday","input":"a","scalar":1}"#).contains("column"));
         assert!(reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a","sample":[]}"#).contains("unknown field"));
     }

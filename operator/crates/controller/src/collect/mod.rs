@@ -76,7 +76,7 @@ impl Collector {
     }
 
     /// The contents of every declared input, and what is missing from them.
-    pub async fn collect_with_problems(
+    async fn collect_with_problems(
         &self,
         declared: &[InputDeclaration],
         namespaces: &[String],
@@ -185,13 +185,13 @@ impl Inputs for Collector {
         declared: &[InputDeclaration],
         namespaces: &[String],
         at: Timestamp,
-    ) -> Vec<Input> {
-        let Collected { inputs, problems } = self.collect_with_problems(declared, namespaces, at).await;
+    ) -> Collected {
+        let collected = self.collect_with_problems(declared, namespaces, at).await;
         for declaration in declared {
-            let problem = problems.iter().find(|problem| problem.input == declaration.name);
+            let problem = collected.problems.iter().find(|problem| problem.input == declaration.name);
             self.log(declaration, namespaces, problem.map(|problem| problem.message.as_str()));
         }
-        inputs
+        collected
     }
 }
 

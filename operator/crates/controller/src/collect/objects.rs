@@ -51,7 +51,10 @@ pub(super) async fn read(
 /// An object as an input shows it, from its JSON: what a trace of `tollkeeper simulate` holds.
 pub fn from_json(object: &Value, fields: &[String]) -> Result<InputObject, String> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
-    let needed = |path: &str| text(path).ok_or_else(|| format!("an object lacks {}", path.trim_start_matches('/').replace('/', ".")));
+    let needed = |path: &str| {
+        text(path)
+            .ok_or_else(|| format!("an object lacks {}", path.trim_start_matches('/').replace('/', ".")))
+    };
     let labels = match object.pointer("/metadata/labels") {
         None | Some(Value::Null) => Labels::new(),
         Some(labels) => {
