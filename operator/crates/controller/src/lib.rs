@@ -1,1 +1,7 @@
-//! Tollkeeper's controller.
+//! The reconcilers: observe, plan, act, report.
+//!
+//! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
+
+pub mod backoff;
+pub mod meter;
+pub mod report;

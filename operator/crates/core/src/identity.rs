@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// Why a name was refused: what it is, what it says, what it must look like.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -92,7 +93,20 @@ name!(
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
+        Self::from_sha256(Sha256::new().chain_update(bytes))
+    }
+
+    /// The digest of everything that was fed to a hasher.
+    pub fn from_sha256(hasher: Sha256) -> Self {
+        Self(format!("sha256:{}", hex::encode(hasher.finalize())))
+    }
+}
+
+impl ClientToken {
+    /// The token of what `slot` names: the same in every process, for ever.
+    pub fn of(slot: &str) -> Self {
+        let name = format!("tollkeeper.dev/slot\n{slot}");
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string())
     }
 }
 

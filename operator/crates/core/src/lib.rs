@@ -1,16 +1,26 @@
 //! The domain of Tollkeeper: what an hour of usage is, how it is folded, sealed and settled.
 //!
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
-//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`metering::Metering`].
+//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`ledger::Ledger`], [`metering::Metering`].
 
+pub mod allocation;
+pub mod checkpoint;
+pub mod classification;
 pub mod clock;
 pub mod hour;
 pub mod identity;
 pub mod input;
+pub mod ledger;
 pub mod metering;
+pub mod pace;
+mod pairs;
+pub mod plan;
 pub mod plugin;
 pub mod product;
 pub mod quantity;
 pub mod reading;
+pub mod report;
+pub mod settlement;
 pub mod tags;
+pub mod usage;
 pub mod workload;

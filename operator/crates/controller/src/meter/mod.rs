@@ -1,0 +1,234 @@
+//! Measures one product: runs its ticks, checkpoints them, seals its hours.
+//!
+//! [`Meter::turn`] does whatever is due and says when to come back; `tollkeeper run` and `tollkeeper simulate` drive it
+//! alike. Nothing in it waits for AWS, so a slow submission never costs a tick.
+
+mod act;
+mod finding;
+mod observe;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{
+    checkpoint::Checkpoints,
+    clock::Clock,
+    hour::BillingHour,
+    identity::{Digest, DimensionName, ObjectKey},
+    input::Inputs,
+    ledger::Ledger,
+    plan::seal,
+    plugin::Plugin,
+    product::{Binding, Interval, Product},
+    quantity::Quantity,
+    report::SealedReport,
+    usage::Tally,
+};
+
+pub use self::finding::{Finding, Findings};
+
+/// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
+/// last value. More often would be felt in etcd.
+pub const CHECKPOINT_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+
+/// After the API server failed, the next attempt is this much later.
+const RETRY: SignedDuration = SignedDuration::from_secs(15);
+
+/// What a meter works with.
+#[derive(Clone)]
+pub struct House {
+    /// Names the installation; part of every client token. The UID of the `kube-system` namespace in a cluster.
+    pub cluster: String,
+    /// The present moment.
+    pub clock: Arc<dyn Clock>,
+    /// Reads the product's inputs.
+    pub inputs: Arc<dyn Inputs>,
+    /// Holds the sealed hours.
+    pub ledger: Arc<dyn Ledger>,
+    /// Holds the open ones.
+    pub checkpoints: Arc<dyn Checkpoints>,
+}
+
+/// A plugin and the digest it was loaded by.
+#[derive(Clone)]
+pub struct LoadedPlugin {
+    /// Its component's digest.
+    pub digest: Digest,
+    /// The plugin.
+    pub plugin: Arc<dyn Plugin>,
+}
+
+/// A binding while it is metered.
+struct Metered {
+    binding: Binding,
+    tally: Tally,
+    /// No tick before this one is due.
+    first_tick: Timestamp,
+    /// Whether its checkpoint has been looked for.
+    restored: bool,
+    /// Whether it is being deleted: it has no further ticks, only hours to seal.
+    ending: bool,
+    /// Whether the tally has changed since the last checkpoint.
+    unsaved: bool,
+}
+
+/// What has been sealed already.
+struct Chain {
+    last: Option<SealedReport>,
+}
+
+/// Measures one product.
+pub struct Meter {
+    product: Product,
+    plugin: LoadedPlugin,
+    /// Takes over at the next hour: an hour is measured by one plugin.
+    next_plugin: Option<LoadedPlugin>,
+    /// The hour that `plugin` measures.
+    plugin_hour: Option<BillingHour>,
+    bindings: BTreeMap<ObjectKey, Metered>,
+    chain: Option<Chain>,
+    next_checkpoint: Option<Timestamp>,
+    /// No tick after this one is due.
+    until: Option<Timestamp>,
+    findings: Findings,
+}
+
+/// What people may know of a binding's metering.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Progress {
+    /// Whether hours of it wait for their seal.
+    pub has_open_hours: bool,
+    /// The last hour that it has usage in.
+    pub last_hour: Option<BillingHour>,
+}
+
+impl Meter {
+    /// A meter without bindings.
+    pub fn new(product: Product, plugin: LoadedPlugin) -> Self {
+        Self {
+            product,
+            plugin,
+            next_plugin: None,
+            plugin_hour: None,
+            bindings: BTreeMap::new(),
+            chain: None,
+            next_checkpoint: None,
+            until: None,
+            findings: Findings::default(),
+        }
+    }
+
+    /// The product.
+    pub fn product(&self) -> &Product {
+        &self.product
+    }
+
+    /// Takes a changed product, and a changed plugin from the next hour on.
+    pub fn update(&mut self, product: Product, plugin: LoadedPlugin) {
+        self.product = product;
+        if plugin.digest != self.plugin.digest {
+            self.next_plugin = Some(plugin);
+        } else {
+            self.plugin = plugin;
+            self.next_plugin = None;
+        }
+    }
+
+    /// Has no tick after this moment: the end of a simulation.
+    pub fn stop_after(&mut self, last: Timestamp) {
+        self.until = Some(last);
+    }
+
+    /// Sets the bindings to meter and those that are being deleted. Others are forgotten.
+    pub fn set_bindings(&mut self, bindings: Vec<(Binding, bool)>, now: Timestamp) {
+        let interval = self.product.meter.interval;
+        let mut known = std::mem::take(&mut self.bindings);
+        for (binding, ending) in bindings {
+            let metered = known.remove(&binding.key).filter(|known| known.binding.uid == binding.uid);
+            let metered = match metered {
+                Some(known) => Metered { binding, ending, ..known },
+                None => Metered {
+                    binding,
+                    tally: Tally::default(),
+                    first_tick: first_tick(interval, now),
+                    restored: false,
+                    ending,
+                    unsaved: false,
+                },
+            };
+            self.bindings.insert(metered.binding.key.clone(), metered);
+        }
+    }
+
+    /// How far a binding has got; `None` if it is not metered here or its checkpoint has not been read yet.
+    pub fn progress(&self, binding: &ObjectKey) -> Option<Progress> {
+        let metered = self.bindings.get(binding).filter(|metered| metered.restored)?;
+        let last_hour = metered.tally.hours().map(|(hour, _)| hour).last();
+        Some(Progress { has_open_hours: last_hour.is_some(), last_hour })
+    }
+
+    /// What conditions and events should say.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// Does whatever is due and returns when to come back.
+    pub async fn turn(&mut self, house: &House) -> Timestamp {
+        let now = house.clock.now();
+        self.restore(house).await;
+        self.run_ticks(house, now).await;
+        if self.next_checkpoint.is_none_or(|due| now >= due) {
+            self.checkpoint(house, now).await;
+        }
+        self.seal_due(house, now).await;
+        self.next_turn(now)
+    }
+
+    /// Saves everything that is not saved: the last act before the process ends.
+    pub async fn save(&mut self, house: &House) {
+        let now = house.clock.now();
+        self.checkpoint(house, now).await;
+    }
+
+    /// The open hour's usage of a binding, as if it ended now.
+    fn current(&self, metered: &Metered) -> Option<(BillingHour, Vec<(DimensionName, Quantity)>)> {
+        let (hour, usage) = metered.tally.hours().last()?;
+        let usage = self.product.dimensions.iter().filter_map(|dimension| {
+            let parts = usage.folded(&dimension.name, dimension.fold);
+            (!parts.is_empty())
+                .then(|| (dimension.name.clone(), parts.iter().map(|part| part.quantity).sum()))
+        });
+        Some((hour, usage.collect()))
+    }
+
+    fn next_turn(&self, now: Timestamp) -> Timestamp {
+        let interval = self.product.meter.interval;
+        let tick = interval.after(interval.tick_at_or_before(now));
+        let has_ticks = self.bindings.values().any(|metered| !metered.ending)
+            && self.until.is_none_or(|until| tick <= until);
+        let seal = self.open_hours().first().map(|hour| seal::due(*hour));
+        let wanted = [
+            has_ticks.then_some(tick),
+            self.next_checkpoint.filter(|_| self.bindings.values().any(|metered| metered.unsaved)),
+            seal.map(|due| if due <= now { now + RETRY } else { due }),
+            self.bindings.values().any(|metered| !metered.restored).then(|| now + RETRY),
+            self.chain.is_none().then(|| now + RETRY),
+        ];
+        wanted.into_iter().flatten().min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Hours that have usage and no report, oldest first.
+    fn open_hours(&self) -> Vec<BillingHour> {
+        let hours: std::collections::BTreeSet<BillingHour> =
+            self.bindings.values().flat_map(|metered| metered.tally.hours().map(|(hour, _)| hour)).collect();
+        hours.into_iter().collect()
+    }
+}
+
+/// The first tick that is not before `now`.
+fn first_tick(interval: Interval, now: Timestamp) -> Timestamp {
+    let tick = interval.tick_at_or_before(now);
+    if tick == now { tick } else { interval.after(tick) }
+}

@@ -1,0 +1,216 @@
+//! Ticks: collect the inputs once, run the plugin once for every binding, commit or miss.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use tollkeeper_core::{
+    hour::BillingHour,
+    identity::Digest,
+    input::{Input, InputData, InputObject, SampleGroup},
+    plugin::{PluginFailure, Tick},
+    product::{Interval, Product},
+    reading::{LogLevel, LogLine, Measurement},
+    usage::TickOrigin,
+    workload::Labels,
+};
+
+use super::{Finding, House, LoadedPlugin, Meter, Metered};
+
+impl Meter {
+    /// Runs the tick that is due, if one is, after counting those that nobody ran.
+    pub(super) async fn run_ticks(&mut self, house: &House, now: Timestamp) {
+        let interval = self.product.meter.interval;
+        let mut tick = interval.tick_at_or_before(now);
+        if let Some(until) = self.until {
+            tick = tick.min(until);
+        }
+        let is_due = |metered: &Metered| {
+            metered.restored
+                && !metered.ending
+                && tick >= metered.first_tick
+                && metered.tally.last_tick().is_none_or(|last| last < tick)
+        };
+        let due: Vec<_> =
+            self.bindings.iter().filter(|(_, metered)| is_due(metered)).map(|(key, _)| key.clone()).collect();
+        if due.is_empty() {
+            return;
+        }
+        self.swap_plugin(tick);
+        let mut namespaces: Vec<String> =
+            self.bindings.values().flat_map(|metered| metered.binding.workload.namespaces.clone()).collect();
+        namespaces.sort();
+        namespaces.dedup();
+        let inputs = house.inputs.collect(&self.product.meter.inputs, &namespaces, tick).await;
+        self.note_inputs(&inputs);
+        for key in due {
+            let Some(metered) = self.bindings.get_mut(&key) else { continue };
+            metered.miss_until(tick, interval);
+            let finding = metered.run(&self.product, &self.plugin, tick, &inputs).await.err();
+            self.note_tick(&key.name, finding);
+        }
+    }
+
+    /// A new plugin starts with the first tick of an hour: an hour is measured by one plugin.
+    fn swap_plugin(&mut self, tick: Timestamp) {
+        let hour = BillingHour::of(tick);
+        if self.plugin_hour == Some(hour) {
+            return;
+        }
+        self.plugin_hour = Some(hour);
+        if let Some(plugin) = self.next_plugin.take() {
+            tracing::info!(product = %self.product.key, digest = %plugin.digest, %hour, "a new plugin takes over");
+            self.plugin = plugin;
+        }
+    }
+
+    fn note_inputs(&mut self, inputs: &[Input]) {
+        self.findings.unavailable_inputs = inputs
+            .iter()
+            .filter_map(|input| match &input.data {
+                InputData::Unavailable(why) => Some((input.name.clone(), why.clone())),
+                _ => None,
+            })
+            .collect();
+    }
+
+    fn note_tick(&mut self, binding: &str, finding: Option<Finding>) {
+        self.findings.has_ticked = true;
+        match finding {
+            Some(finding) => {
+                tracing::warn!(
+                    product = %self.product.key, binding, reason = finding.reason, message = finding.message, "tick missed"
+                );
+                self.findings.missed.insert(binding.to_owned(), finding);
+            }
+            None => {
+                self.findings.missed.remove(binding);
+            }
+        }
+    }
+}
+
+impl Metered {
+    /// Counts the ticks between the last one and `tick`: nobody was there to run them.
+    fn miss_until(&mut self, tick: Timestamp, interval: Interval) {
+        let Some(last) = self.tally.last_tick() else { return };
+        let mut missed = interval.after(interval.tick_at_or_before(last));
+        while missed < tick {
+            self.tally.miss(missed, interval);
+            missed = interval.after(missed);
+        }
+    }
+
+    async fn run(
+        &mut self,
+        product: &Product,
+        plugin: &LoadedPlugin,
+        tick: Timestamp,
+        inputs: &[Input],
+    ) -> Result<(), Finding> {
+        let interval = product.meter.interval;
+        let inputs: Vec<Input> = inputs.iter().map(|input| input.narrowed(&self.binding.workload)).collect();
+        let origin = TickOrigin { plugin: plugin.digest.clone(), inputs: digest(&inputs) };
+        let told = Tick {
+            at: tick,
+            seconds: interval.seconds(),
+            product: product.key.name.clone(),
+            config: product.meter.config.clone(),
+            state: self.tally.plugin_state(),
+        };
+        self.unsaved = true;
+        let measured = match plugin.plugin.measure(told, inputs).await {
+            Ok(measurement) => known_dimensions(product, measurement),
+            Err(failure) => Err(failure),
+        };
+        match measured {
+            Ok(measurement) => {
+                log(product, &self.binding.key.name, &measurement.log);
+                self.tally.commit(tick, interval, &measurement, &origin);
+                Ok(())
+            }
+            Err(failure) => {
+                self.tally.miss(tick, interval);
+                Err(Finding::new(failure.reason(), failure))
+            }
+        }
+    }
+}
+
+/// A reading of a dimension that the product does not have makes the whole outcome invalid: dropping it would lose usage.
+fn known_dimensions(product: &Product, measurement: Measurement) -> Result<Measurement, PluginFailure> {
+    let unknown = measurement
+        .readings
+        .iter()
+        .enumerate()
+        .find(|(_, reading)| product.dimension(&reading.dimension).is_none());
+    match unknown {
+        Some((index, reading)) => Err(PluginFailure::InvalidOutput(format!(
+            "reading {index} is of the dimension `{}`, which the product does not have",
+            reading.dimension
+        ))),
+        None => Ok(measurement),
+    }
+}
+
+fn log(product: &Product, binding: &str, lines: &[LogLine]) {
+    for line in lines {
+        let (product, message) = (&product.key, line.message.as_str());
+        match line.level {
+            LogLevel::Debug => tracing::debug!(%product, binding, message, "plugin"),
+            LogLevel::Info => tracing::info!(%product, binding, message, "plugin"),
+            LogLevel::Warn => tracing::warn!(%product, binding, message, "plugin"),
+            LogLevel::Error => tracing::error!(%product, binding, message, "plugin"),
+        }
+    }
+}
+
+/// The digest of what a plugin saw: every text with its length before it, so that no two inputs read the same.
+fn digest(inputs: &[Input]) -> Digest {
+    let mut seen = Seen(Sha256::new());
+    for input in inputs {
+        seen.text(&input.name);
+        match &input.data {
+            InputData::Objects(objects) => objects.iter().for_each(|object| seen.object(object)),
+            InputData::Samples(groups) => groups.iter().for_each(|group| seen.samples(group)),
+            InputData::Scalar(value) => seen.number(*value),
+            InputData::Json(document) => seen.text(document),
+            InputData::Unavailable(why) => seen.text(why),
+        }
+    }
+    Digest::from_sha256(seen.0)
+}
+
+struct Seen(Sha256);
+
+impl Seen {
+    fn text(&mut self, text: &str) {
+        self.0.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.update(text);
+    }
+
+    fn number(&mut self, number: f64) {
+        self.0.update(number.to_bits().to_be_bytes());
+    }
+
+    fn labels(&mut self, labels: &Labels) {
+        for (key, value) in labels {
+            self.text(key);
+            self.text(value);
+        }
+    }
+
+    fn object(&mut self, object: &InputObject) {
+        for text in [&object.api_version, &object.kind, &object.name, &object.uid, &object.body] {
+            self.text(text);
+        }
+        self.text(object.namespace.as_deref().unwrap_or_default());
+        self.labels(&object.labels);
+    }
+
+    fn samples(&mut self, group: &SampleGroup) {
+        for sample in &group.samples {
+            self.text(&sample.name);
+            self.labels(&sample.labels);
+            self.number(sample.value);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The writes of settling: claim, send, write down.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use tollkeeper_core::{
+    ledger::{Entry, LedgerError},
+    metering::{Outcome, Refusal},
+    plan::submission::{Plan, Send},
+    settlement::{RecordState, RecordStatus, Settlement},
+};
+
+use super::{Answer, Settler, Teller};
+
+/// How often an outcome is applied to a newer version of its report before the next turn has another go.
+const SWAPS: usize = 3;
+
+impl Settler {
+    /// Writes the claim, sends what it names, and writes down the outcomes.
+    pub(super) async fn act(
+        &mut self,
+        teller: &Teller,
+        entry: Entry,
+        plan: Plan,
+    ) -> Result<Entry, LedgerError> {
+        if !plan.send.is_empty() {
+            // Before the claim: a claimed record that waits in line would be in doubt if the process died there.
+            teller.pace.turn().await;
+        }
+        let entry = match &plan.write {
+            Some(settlement) => teller.ledger.compare_and_swap(&entry, settlement).await?,
+            None => entry,
+        };
+        for record in plan.write.iter().flat_map(|settlement| &settlement.records) {
+            log_state(&entry, record);
+        }
+        if plan.send.is_empty() {
+            return Ok(entry);
+        }
+        let mut answers = BTreeMap::new();
+        for (position, Send { index, attempt }) in plan.send.iter().copied().enumerate() {
+            let Some(record) = entry.report.body.records.get(index) else { continue };
+            if position > 0 {
+                teller.pace.turn().await;
+            }
+            let outcome = if teller.stopping.load(Ordering::Acquire) {
+                not_started()
+            } else {
+                teller.metering.meter_usage(&entry.report.request(record)).await
+            };
+            answers.insert(index, Answer { outcome, attempt });
+        }
+        self.unwritten.entry(entry.key()).or_default().extend(answers);
+        self.write_down(teller, entry).await
+    }
+
+    /// Writes the outcomes that this process knows and the ledger does not.
+    pub(super) async fn write_down(&mut self, teller: &Teller, entry: Entry) -> Result<Entry, LedgerError> {
+        let key = entry.key();
+        let Some(answers) = self.unwritten.get(&key).cloned() else { return Ok(entry) };
+        let mut entry = entry;
+        for _ in 0..SWAPS {
+            let settlement = self.applied(&entry, &answers);
+            if settlement == entry.settlement {
+                self.unwritten.remove(&key);
+                return Ok(entry);
+            }
+            match teller.ledger.compare_and_swap(&entry, &settlement).await {
+                Ok(written) => {
+                    settlement.records.iter().for_each(|record| log_state(&written, record));
+                    self.unwritten.remove(&key);
+                    return Ok(written);
+                }
+                Err(LedgerError::Stale(_)) => match teller.ledger.get(&key).await? {
+                    Some(newer) => entry = newer,
+                    None => {
+                        self.unwritten.remove(&key);
+                        return Err(LedgerError::Gone(key));
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Stale(key))
+    }
+
+    /// The answers applied to the records that this pod claimed. An acceptance also settles a record that somebody else
+    /// took for ambiguous meanwhile: it is the evidence.
+    fn applied(&self, entry: &Entry, answers: &BTreeMap<usize, Answer>) -> Settlement {
+        let mut settlement = entry.settlement.clone();
+        for (index, Answer { outcome, attempt }) in answers {
+            let Some(record) = settlement.records.get_mut(*index) else { continue };
+            let is_ours = record.claim.as_ref().is_some_and(|claim| claim.pod == self.sender.pod);
+            let is_open = match record.state {
+                RecordState::Sending => true,
+                RecordState::Ambiguous => matches!(outcome, Outcome::Accepted { .. }),
+                _ => false,
+            };
+            if is_ours && is_open {
+                *record = record.clone().answered(outcome, *attempt);
+            }
+        }
+        settlement
+    }
+}
+
+/// A record that was claimed while the process was told to end: it was certainly not sent by this attempt.
+fn not_started() -> Outcome {
+    Outcome::NotAccepted(Refusal {
+        reason: "Stopping".to_owned(),
+        message: "the operator stopped before it sent this record".to_owned(),
+    })
+}
+
+fn log_state(entry: &Entry, record: &RecordStatus) {
+    let report = entry.key();
+    let (dimension, state, reason) = (&record.dimension, record.state, record.reason.as_deref());
+    match record.state {
+        RecordState::Accepted => tracing::info!(
+            %report, %dimension, ?state, record_id = record.metering_record_id.as_deref(), "record"
+        ),
+        RecordState::Sealed | RecordState::Sending | RecordState::CarriedForward => {
+            tracing::info!(%report, %dimension, ?state, reason, "record");
+        }
+        RecordState::Rejected
+        | RecordState::Ambiguous
+        | RecordState::Expired
+        | RecordState::WrittenOff
+        | RecordState::Held => {
+            tracing::warn!(%report, %dimension, ?state, reason, message = record.message.as_deref(), "record");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Settles sealed reports: claim, send, write down what became of it. Earliest deadline first.
+//!
+//! Nothing is sent before its claim is durable; what is sent was decided in the core. An outcome that could not be
+//! written down is kept and written first; if the process dies before, its pod sends the identical request again.
+
+mod act;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{
+    clock::Clock,
+    identity::ObjectKey,
+    ledger::{Entry, Ledger, LedgerError},
+    metering::{Metering, Outcome},
+    pace::Pace,
+    plan::submission::{self, Sender},
+    product::Policy,
+    settlement::{Attempt, RecordState},
+};
+
+use crate::backoff::Backoff;
+
+/// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
+/// person or another process has changed.
+const SCAN_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
+
+/// What settling works with.
+#[derive(Clone)]
+pub struct Teller {
+    /// The present moment.
+    pub clock: Arc<dyn Clock>,
+    /// The reports.
+    pub ledger: Arc<dyn Ledger>,
+    /// AWS.
+    pub metering: Arc<dyn Metering>,
+    /// How fast AWS may be called.
+    pub pace: Arc<Pace>,
+    /// Set when the process is to end: what is being sent is finished, nothing else is started.
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// Policies by product; reports of other products are left alone.
+pub type Policies = BTreeMap<ObjectKey, Policy>;
+
+/// The outcome of one attempt.
+#[derive(Clone, PartialEq, Debug)]
+struct Answer {
+    outcome: Outcome,
+    attempt: Attempt,
+}
+
+/// Settles the reports of all products.
+pub struct Settler {
+    sender: Sender,
+    backoff: Backoff<ObjectKey>,
+    /// Outcomes that are not written down yet, by report and record.
+    unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Answer>>,
+    problem: Option<LedgerError>,
+}
+
+/// What a turn has come to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Turn {
+    /// When to come back.
+    pub next: Timestamp,
+    /// The reports as they are now, earliest deadline first.
+    pub open: Vec<Entry>,
+    /// Reports that changed, as they are now.
+    pub changed: Vec<Entry>,
+}
+
+impl Settler {
+    /// One that sends as this pod.
+    pub fn new(sender: Sender) -> Self {
+        Self { sender, backoff: Backoff::default(), unwritten: BTreeMap::new(), problem: None }
+    }
+
+    /// Sends on under another epoch of the lease.
+    pub fn set_epoch(&mut self, epoch: u64) {
+        self.sender.epoch = epoch;
+    }
+
+    /// Why the last turn could not do all of its work.
+    pub fn problem(&self) -> Option<&LedgerError> {
+        self.problem.as_ref()
+    }
+
+    /// Does what can be done now for every report that is not settled.
+    pub async fn turn(&mut self, teller: &Teller, policies: &Policies) -> Turn {
+        let now = teller.clock.now();
+        self.problem = None;
+        let entries = match teller.ledger.scan_unsettled().await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(reason = error.reason(), %error, "the ledger cannot be read");
+                self.problem = Some(error);
+                return Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
+            }
+        };
+        let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
+        for entry in entries {
+            let key = entry.key();
+            let Some(policy) = policies.get(&entry.product()) else {
+                turn.open.push(entry);
+                continue;
+            };
+            if teller.stopping.load(Ordering::Acquire) {
+                turn.open.push(entry);
+                continue;
+            }
+            if let Some(until) = self.backoff.waits_until(&key, teller.clock.now()) {
+                turn.next = turn.next.min(until);
+                turn.open.push(entry);
+                continue;
+            }
+            let before = entry.clone();
+            let after = match self.settle(teller, entry, *policy).await {
+                Ok(after) => after,
+                Err(error) => {
+                    tracing::warn!(report = %key, reason = error.reason(), %error, "not settled yet");
+                    turn.next = turn.next.min(self.backoff.failed(&key, teller.clock.now()));
+                    turn.open.push(before);
+                    self.problem = Some(error);
+                    continue;
+                }
+            };
+            if is_waiting_for_an_answer(&after) {
+                turn.next = turn.next.min(self.backoff.failed(&key, teller.clock.now()));
+            } else {
+                self.backoff.succeeded(&key);
+            }
+            if after != before {
+                turn.changed.push(after.clone());
+            }
+            if !after.settlement.is_terminal() {
+                turn.open.push(after);
+            }
+        }
+        turn
+    }
+
+    async fn settle(&mut self, teller: &Teller, entry: Entry, policy: Policy) -> Result<Entry, LedgerError> {
+        let entry = self.write_down(teller, entry).await?;
+        let plan = submission::plan(&entry, &self.sender, policy, teller.clock.now());
+        self.act(teller, entry, plan).await
+    }
+}
+
+/// Whether a record was sent and is neither taken nor refused, or was refused for now.
+fn is_waiting_for_an_answer(entry: &Entry) -> bool {
+    entry
+        .settlement
+        .records
+        .iter()
+        .any(|record| matches!(record.state, RecordState::Sending | RecordState::Sealed))
+}

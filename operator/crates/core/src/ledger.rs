@@ -1,0 +1,103 @@
+//! The seam to the ledger: the durable record of every charge.
+//!
+//! Two operations carry all of its safety: a report is created only if its name is free, and it is changed only
+//! from the version that was read. Every back end passes the conformance suite of the ledger crate.
+
+use async_trait::async_trait;
+
+use crate::{hour::BillingHour, identity::ObjectKey, report::SealedReport, settlement::Settlement};
+
+/// A report in the ledger, as it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The namespace of the product.
+    pub namespace: String,
+    /// What was sealed. Never changes.
+    pub report: SealedReport,
+    /// What has become of it.
+    pub settlement: Settlement,
+    /// The version that was read; opaque.
+    pub version: String,
+}
+
+impl Entry {
+    /// Where it is.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.report.name())
+    }
+
+    /// Whose it is.
+    pub fn product(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.report.body.product_ref.name.clone())
+    }
+}
+
+/// What came of creating a report.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Created {
+    /// It is new.
+    New(Entry),
+    /// There was one of that name; it is what holds.
+    Existing(Entry),
+}
+
+/// Why the ledger did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LedgerError {
+    /// Somebody else has changed the entry since it was read. Read it again and decide again.
+    #[error("the report {0} has been changed by somebody else")]
+    Stale(ObjectKey),
+    /// It is gone.
+    #[error("the report {0} does not exist")]
+    Gone(ObjectKey),
+    /// An entry is not what was written: somebody has edited it.
+    #[error("the report {key} cannot be trusted: {problem}")]
+    Damaged {
+        /// Which.
+        key: ObjectKey,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store cannot be reached or refused; whether a write happened is not known.
+    #[error("the ledger is unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl LedgerError {
+    /// The reason that conditions, events, metrics and log lines share.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Stale(_) => "LedgerConflict",
+            Self::Gone(_) => "ReportGone",
+            Self::Damaged { .. } => "ReportDamaged",
+            Self::Unavailable(_) => "LedgerUnavailable",
+        }
+    }
+}
+
+/// The durable record of every charge.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Creates the report, unless there is one of its name.
+    async fn create_if_absent(
+        &self,
+        namespace: &str,
+        report: &SealedReport,
+        settlement: &Settlement,
+    ) -> Result<Created, LedgerError>;
+
+    /// Replaces the settlement of an entry, if it still has the version that was read.
+    async fn compare_and_swap(&self, entry: &Entry, settlement: &Settlement) -> Result<Entry, LedgerError>;
+
+    /// Reads one report.
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError>;
+
+    /// Reports of the namespaces in care that may change, earliest deadline first.
+    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError>;
+
+    /// A product's reports of the hours from `since` on, oldest first.
+    async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError>;
+
+    /// Deletes a product's settled reports of hours before `before`.
+    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError>;
+}

@@ -1,0 +1,82 @@
+//! A product, a binding and an hour of usage for the tests of plans.
+
+use crate::{
+    hour::BillingHour,
+    identity::{Digest, ObjectKey},
+    plugin::PluginLimits,
+    product::{
+        AmbiguousPolicy, Binding, Dimension, Fold, Interval, LatePolicy, Meter, Mode, Policy, Product,
+        Rounding,
+    },
+    reading::{Measurement, Reading, Value},
+    tags::TagSet,
+    usage::{Tally, TickOrigin},
+    workload::{Selector, Workload},
+};
+
+pub(crate) const HOUR: &str = "2026-11-21T14:00:00Z";
+
+pub(crate) fn hour() -> BillingHour {
+    HOUR.parse().unwrap()
+}
+
+pub(crate) fn tags(pairs: &[(&str, &str)]) -> TagSet {
+    TagSet::new(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()))).unwrap()
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy { ambiguous: AmbiguousPolicy::NeverDoubleBill, late: LatePolicy::CarryForward }
+}
+
+pub(crate) fn product(rounding: Rounding) -> Product {
+    Product {
+        key: ObjectKey::new("vecdb", "vecdb"),
+        code: "4pz5x3sgbjnq7t3hb1kqe3v0w".parse().unwrap(),
+        dimensions: ["gb_hours", "scans"]
+            .map(|name| Dimension {
+                name: name.parse().unwrap(),
+                fold: Fold::Last,
+                rounding,
+                zero_records: false,
+            })
+            .into(),
+        meter: Meter {
+            interval: Interval::from_seconds(3600).unwrap(),
+            plugin: Digest::of(b"plugin"),
+            limits: PluginLimits::default(),
+            config: "{}".into(),
+            inputs: vec![],
+        },
+        policy: policy(),
+        mode: Mode::Live,
+    }
+}
+
+pub(crate) fn binding(tags: TagSet) -> Binding {
+    Binding {
+        key: ObjectKey::new("vecdb", "prod"),
+        uid: "u".into(),
+        workload: Workload { namespaces: vec!["vecdb".into()], selector: Selector::default() },
+        tags,
+    }
+}
+
+pub(crate) fn origin() -> TickOrigin {
+    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs") }
+}
+
+/// Usage of `gb_hours` in the hour, by tag set.
+pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
+    let readings = values
+        .iter()
+        .map(|(value, tags)| Reading {
+            dimension: "gb_hours".parse().unwrap(),
+            value: Value::Gauge(value.parse().unwrap()),
+            tags: tags.clone(),
+        })
+        .collect();
+    let mut tally = Tally::default();
+    let measurement = Measurement { readings, ..Measurement::default() };
+    tally.commit(hour().start(), Interval::from_seconds(3600).unwrap(), &measurement, &origin());
+    tally
+}

@@ -1,0 +1,55 @@
+//! Counters: the last total of every source, and the increase since.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Series;
+use crate::quantity::Quantity;
+
+/// How long the last total of a source that is away is kept. A node that comes back after a day counts on; older
+/// sources would make the checkpoint grow for ever.
+const TOTALS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// One thing that is counted.
+pub(super) type Source = (Series, String);
+
+/// The last totals.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Counters(#[serde(with = "crate::pairs")] BTreeMap<Source, LastTotal>);
+
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct LastTotal {
+    total: Quantity,
+    seen: Timestamp,
+}
+
+impl Counters {
+    /// Takes the totals of a tick and returns what each series has grown by.
+    ///
+    /// A total below the last one is a reset: everything since is new. A new source counts from zero if the plugin
+    /// did not report it at the tick just before, else its total is only a baseline, since nobody knows how
+    /// much of it is old.
+    pub(super) fn advance(
+        &mut self,
+        tick: Timestamp,
+        totals: BTreeMap<Source, Quantity>,
+        previous_succeeded: bool,
+    ) -> BTreeMap<Series, Quantity> {
+        self.0.retain(|_, last| tick.duration_since(last.seen) <= TOTALS_KEPT);
+        let mut increases = BTreeMap::new();
+        for (source, total) in totals {
+            let increase = match self.0.get(&source) {
+                Some(last) if total >= last.total => total.saturating_sub(last.total),
+                Some(_) => total,
+                None if previous_succeeded => total,
+                None => Quantity::ZERO,
+            };
+            *increases.entry(source.0.clone()).or_insert(Quantity::ZERO) += increase;
+            self.0.insert(source, LastTotal { total, seen: tick });
+        }
+        increases
+    }
+}

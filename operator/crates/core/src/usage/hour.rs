@@ -1,0 +1,144 @@
+//! One hour of one binding: sums that the seal turns into a quantity.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Series, TickOrigin};
+use crate::{
+    hour::HOUR_SECONDS,
+    identity::{Digest, DimensionName},
+    product::{Fold, Interval},
+    quantity::Quantity,
+    tags::TagSet,
+};
+
+/// What one hour of a binding has come to.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HourUsage {
+    /// The first tick that was due in it.
+    first_tick: Option<Timestamp>,
+    due: u32,
+    missed: u32,
+    inputs: Option<Digest>,
+    plugin: Option<Digest>,
+    #[serde(with = "crate::pairs")]
+    sums: BTreeMap<Series, Sums>,
+}
+
+/// Usage of one tag set in one hour, folded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The reading's own tags.
+    pub tags: TagSet,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missed {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+struct Sums {
+    counted: Quantity,
+    ticks: u32,
+    sum: Quantity,
+    max: Quantity,
+    last: Quantity,
+    /// Quantity times seconds.
+    weighted: Quantity,
+}
+
+impl HourUsage {
+    /// The first tick that was due in the hour.
+    pub fn first_tick(&self) -> Option<Timestamp> {
+        self.first_tick
+    }
+
+    /// Ticks that were due.
+    pub fn due(&self) -> u32 {
+        self.due
+    }
+
+    /// Those of them that were missed.
+    pub fn missed(&self) -> u32 {
+        self.missed
+    }
+
+    /// Digest over the inputs of all ticks, in order.
+    pub fn inputs(&self) -> Option<&Digest> {
+        self.inputs.as_ref()
+    }
+
+    /// Digest of the plugin that measured it.
+    pub fn plugin(&self) -> Option<&Digest> {
+        self.plugin.as_ref()
+    }
+
+    /// The dimensions that have readings.
+    pub fn dimensions(&self) -> impl Iterator<Item = &DimensionName> {
+        self.sums.keys().map(|(dimension, _)| dimension)
+    }
+
+    /// The usage of one dimension, a part for each tag set, in canonical order.
+    pub fn folded(&self, dimension: &DimensionName, fold: Fold) -> Vec<Part> {
+        self.sums
+            .iter()
+            .filter(|((name, _), _)| name == dimension)
+            .map(|((_, tags), sums)| Part { tags: tags.clone(), quantity: sums.folded(fold) })
+            .collect()
+    }
+
+    pub(super) fn note_tick(&mut self, tick: Timestamp, missed: Missed) {
+        self.first_tick.get_or_insert(tick);
+        self.due += 1;
+        self.missed += u32::from(missed == Missed::Yes);
+    }
+
+    pub(super) fn note_origin(&mut self, origin: &TickOrigin) {
+        let before = self.inputs.as_ref().map_or("", Digest::as_str);
+        self.inputs = Some(Digest::of(format!("{before}{}", origin.inputs).as_bytes()));
+        self.plugin = Some(origin.plugin.clone());
+    }
+
+    pub(super) fn count(&mut self, increases: BTreeMap<Series, Quantity>) {
+        for (series, increase) in increases {
+            self.sums.entry(series).or_default().counted += increase;
+        }
+    }
+
+    pub(super) fn hold(&mut self, gauges: &BTreeMap<Series, Quantity>, interval: Interval) {
+        for (series, value) in gauges {
+            self.sums.entry(series.clone()).or_default().hold(*value, interval);
+        }
+    }
+}
+
+impl Sums {
+    fn hold(&mut self, value: Quantity, interval: Interval) {
+        self.ticks += 1;
+        self.sum += value;
+        self.max = self.max.max(value);
+        self.last = value;
+        self.weighted += Quantity::from_micros(value.micros().saturating_mul(u128::from(interval.seconds())));
+    }
+
+    /// The only division of an hour; it rounds down to 10⁻⁶.
+    fn folded(&self, fold: Fold) -> Quantity {
+        let divided =
+            |sum: Quantity, by: u128| Quantity::from_micros(sum.micros().checked_div(by).unwrap_or(0));
+        let gauge = match fold {
+            Fold::Sum => self.sum,
+            Fold::Max => self.max,
+            Fold::Last => self.last,
+            Fold::Mean => divided(self.sum, u128::from(self.ticks)),
+            Fold::TimeWeighted => divided(self.weighted, HOUR_SECONDS.unsigned_abs().into()),
+        };
+        gauge + self.counted
+    }
+}

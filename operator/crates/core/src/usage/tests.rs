@@ -1,0 +1,198 @@
+use super::*;
+use crate::product::Fold;
+
+const MINUTE: i64 = 60;
+
+struct Bench {
+    tally: Tally,
+    interval: Interval,
+    start: Timestamp,
+    ticks: i64,
+}
+
+impl Bench {
+    /// Ticks every ten minutes from 14:00 on, or from `minute` past it.
+    fn from_minute(minute: i64) -> Self {
+        let hour: Timestamp = "2026-11-21T14:00:00Z".parse().unwrap();
+        Self {
+            tally: Tally::default(),
+            interval: Interval::from_seconds(600).unwrap(),
+            start: hour + SignedDuration::from_secs(minute * MINUTE),
+            ticks: 0,
+        }
+    }
+
+    fn next(&mut self) -> Timestamp {
+        self.ticks += 1;
+        self.start + SignedDuration::from_secs((self.ticks - 1) * 10 * MINUTE)
+    }
+
+    fn tick(&mut self, readings: Vec<Reading>) {
+        let tick = self.next();
+        let measurement = Measurement { readings, ..Measurement::default() };
+        self.tally.commit(tick, self.interval, &measurement, &origin());
+    }
+
+    fn miss(&mut self) {
+        let tick = self.next();
+        self.tally.miss(tick, self.interval);
+    }
+
+    fn folded(&self, hour: &str, fold: Fold) -> String {
+        let hour = format!("2026-11-21T{hour}:00:00Z").parse().unwrap();
+        let total: Quantity = self
+            .tally
+            .hour(hour)
+            .map(|usage| usage.folded(&"d".parse().unwrap(), fold))
+            .unwrap_or_default()
+            .iter()
+            .map(|part| part.quantity)
+            .sum();
+        total.to_string()
+    }
+}
+
+fn origin() -> TickOrigin {
+    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs") }
+}
+
+fn gauge(value: &str) -> Reading {
+    Reading {
+        dimension: "d".parse().unwrap(),
+        value: Value::Gauge(value.parse().unwrap()),
+        tags: TagSet::default(),
+    }
+}
+
+fn counter(total: &str, source: &str) -> Reading {
+    Reading {
+        dimension: "d".parse().unwrap(),
+        value: Value::Counter { total: total.parse().unwrap(), source: source.to_owned() },
+        tags: TagSet::default(),
+    }
+}
+
+#[test]
+fn a_gauge_is_folded_as_its_dimension_says() {
+    let mut bench = Bench::from_minute(0);
+    for value in ["1", "1", "4", "2", "2", "2"] {
+        bench.tick(vec![gauge(value)]);
+    }
+    assert_eq!(bench.folded("14", Fold::TimeWeighted), "2.000000");
+    assert_eq!(bench.folded("14", Fold::Sum), "12.000000");
+    assert_eq!(bench.folded("14", Fold::Mean), "2.000000");
+    assert_eq!(bench.folded("14", Fold::Max), "4.000000");
+    assert_eq!(bench.folded("14", Fold::Last), "2.000000");
+}
+
+#[test]
+fn readings_of_one_series_in_one_tick_are_added() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("1.5"), gauge("2.5")]);
+    assert_eq!(bench.folded("14", Fold::Last), "4.000000");
+}
+
+#[test]
+fn the_division_of_an_hour_rounds_down_once() {
+    let mut bench = Bench::from_minute(0);
+    for value in ["0.000001", "0.000001", "0.000001", "0.000001", "0.000001", "0.000000"] {
+        bench.tick(vec![gauge(value)]);
+    }
+    assert_eq!(bench.folded("14", Fold::TimeWeighted), "0.000000");
+    assert_eq!(bench.folded("14", Fold::Mean), "0.000000");
+    assert_eq!(bench.folded("14", Fold::Sum), "0.000005");
+}
+
+#[test]
+fn a_successful_tick_ends_what_it_does_not_report() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("6")]);
+    bench.tick(vec![]);
+    assert_eq!(bench.folded("14", Fold::TimeWeighted), "1.000000");
+}
+
+#[test]
+fn a_gauge_outlives_five_missed_ticks_and_no_more() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("6")]);
+    (0..5).for_each(|_| bench.miss());
+    assert_eq!(bench.folded("14", Fold::TimeWeighted), "6.000000");
+    bench.miss();
+    assert_eq!(bench.folded("15", Fold::TimeWeighted), "0.000000");
+    let usage = bench.tally.hour("2026-11-21T14:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!((usage.due(), usage.missed()), (6, 5));
+}
+
+#[test]
+fn a_missed_tick_before_the_first_success_contributes_nothing() {
+    let mut bench = Bench::from_minute(0);
+    bench.miss();
+    assert_eq!(bench.folded("14", Fold::Sum), "0.000000");
+}
+
+#[test]
+fn the_first_total_is_a_baseline_and_the_tick_at_the_hours_end_closes_it() {
+    let mut bench = Bench::from_minute(30);
+    for total in ["100", "103", "104.5", "110", "111"] {
+        bench.tick(vec![counter(total, "a")]);
+    }
+    assert_eq!(bench.folded("14", Fold::Max), "10.000000");
+    assert_eq!(bench.folded("15", Fold::Max), "1.000000");
+}
+
+#[test]
+fn a_total_below_the_last_one_is_a_reset() {
+    let mut bench = Bench::from_minute(0);
+    for total in ["100", "150", "20"] {
+        bench.tick(vec![counter(total, "a")]);
+    }
+    assert_eq!(bench.folded("14", Fold::Sum), "70.000000");
+}
+
+#[test]
+fn a_new_source_counts_from_zero_if_the_tick_before_succeeded() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a")]);
+    bench.tick(vec![counter("100", "a"), counter("7", "b")]);
+    assert_eq!(bench.folded("14", Fold::Sum), "7.000000");
+}
+
+#[test]
+fn a_new_source_after_a_missed_tick_is_a_baseline() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a")]);
+    bench.miss();
+    bench.tick(vec![counter("101", "a"), counter("7", "b")]);
+    assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
+}
+
+#[test]
+fn a_source_that_was_away_counts_on() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a")]);
+    bench.tick(vec![]);
+    bench.tick(vec![]);
+    bench.tick(vec![counter("130", "a")]);
+    assert_eq!(bench.folded("14", Fold::Sum), "30.000000");
+}
+
+#[test]
+fn counters_heal_after_missed_ticks_in_the_hour_of_the_next_one() {
+    let mut bench = Bench::from_minute(40);
+    bench.tick(vec![counter("100", "a")]);
+    bench.miss();
+    bench.miss();
+    bench.tick(vec![counter("160", "a")]);
+    assert_eq!(bench.folded("14", Fold::Sum), "0.000000");
+    assert_eq!(bench.folded("15", Fold::Sum), "60.000000");
+}
+
+#[test]
+fn a_checkpoint_brings_back_the_same_tally() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("1.5"), counter("100", "a")]);
+    bench.tick(vec![gauge("2"), counter("130", "a")]);
+    bench.miss();
+    let json = serde_json::to_string(&bench.tally).unwrap();
+    assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), bench.tally);
+}

@@ -1,0 +1,191 @@
+//! One call: a fresh store, a fresh instance, the limits, the log. The store is thrown away whatever happens.
+
+use tollkeeper_core::{
+    plugin::PluginFailure,
+    reading::{LogLevel, LogLine},
+};
+use wasmtime::{Error, ResourceLimiter, Result, Store, component::InstancePre};
+
+use crate::{
+    bindings::tollkeeper::meter::{log, types},
+    failure::{self, clip},
+    limits::{HOSTCALL_BYTES, Limits, MAX_LOG, MAX_PARTS},
+};
+
+/// What the host keeps beside an instance.
+pub(crate) struct CallState {
+    pub(crate) memory: Memory,
+    pub(crate) log: Log,
+}
+
+/// What a call gave, and what it cost.
+pub(crate) struct Done<R> {
+    pub(crate) result: R,
+    pub(crate) fuel: u64,
+    pub(crate) log: Vec<LogLine>,
+}
+
+/// Runs `body` against a fresh instance.
+pub(crate) fn call<R>(
+    pre: &InstancePre<CallState>,
+    limits: Limits,
+    body: impl FnOnce(&mut Store<CallState>, wasmtime::component::Instance) -> Result<R>,
+) -> Result<Done<R>, PluginFailure> {
+    let state = CallState { memory: Memory::new(limits.memory), log: Log::default() };
+    let mut store = Store::new(pre.engine(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_epoch_deadline(limits.epochs());
+    let outcome = store
+        .set_fuel(limits.fuel())
+        .and_then(|()| pre.instantiate(&mut store))
+        .and_then(|instance| body(&mut store, instance))
+        .and_then(|result| Ok((result, limits.fuel().saturating_sub(store.get_fuel()?))));
+    match outcome {
+        Ok((result, fuel)) => Ok(Done { result, fuel, log: store.into_data().log.finish() }),
+        Err(error) => Err(failure::of_call(&error, store.data(), limits)),
+    }
+}
+
+/// Bounds the linear memories and tables of an instance together.
+pub(crate) struct Memory {
+    left: usize,
+    /// Whether the instance wanted more than it may have.
+    pub(crate) refused: bool,
+}
+
+impl Memory {
+    fn new(limit: u64) -> Self {
+        Self { left: usize::try_from(limit).unwrap_or(usize::MAX), refused: false }
+    }
+
+    /// A trap rather than a failed `memory.grow`: guests abort on that with nothing but `unreachable`.
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: usize) -> Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let bytes = desired.saturating_sub(current).saturating_mul(unit);
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(true)
+            }
+            None => {
+                self.refused = true;
+                Err(Error::msg("the memory limit"))
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.grow(current, desired, maximum, 1)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.grow(current, desired, maximum, size_of::<usize>())
+    }
+
+    /// The machine has no memory: ending the call keeps the guest from measuring something else than elsewhere.
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        Err(error)
+    }
+
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        Err(error)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn tables(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn memories(&self) -> usize {
+        MAX_PARTS
+    }
+}
+
+/// Lines that a plugin wrote, up to [`MAX_LOG`] bytes. A flood costs the lines, not the hour's usage.
+#[derive(Default)]
+pub(crate) struct Log {
+    lines: Vec<LogLine>,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// What a line costs beside its text, so that empty lines are bounded too.
+const LINE: usize = 16;
+
+/// Bytes that a line keeps.
+const MAX_LINE: usize = 4 << 10;
+
+impl Log {
+    fn push(&mut self, level: LogLevel, message: &str) {
+        let bytes = self.bytes + LINE + message.len().min(MAX_LINE);
+        if bytes > MAX_LOG {
+            self.dropped += 1;
+        } else {
+            self.bytes = bytes;
+            self.lines.push(LogLine { level, message: clip(message, MAX_LINE) });
+        }
+    }
+
+    /// The last line that is an error.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        let is_error = |line: &&LogLine| line.level == LogLevel::Error;
+        self.lines.iter().rev().find(is_error).map(|line| line.message.as_str())
+    }
+
+    fn finish(mut self) -> Vec<LogLine> {
+        if self.dropped > 0 {
+            let message =
+                format!("{} lines were dropped: a call may log {} KiB", self.dropped, MAX_LOG >> 10);
+            self.lines.push(LogLine { level: LogLevel::Warn, message });
+        }
+        self.lines
+    }
+}
+
+impl log::Host for CallState {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        self.log.push(level, &message);
+    }
+}
+
+impl types::Host for CallState {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_lines_is_cut_and_counted() {
+        let mut log = Log::default();
+        for _ in 0..100_000 {
+            log.push(LogLevel::Info, "");
+        }
+        let lines = log.finish();
+        assert_eq!(lines.len(), MAX_LOG / LINE + 1);
+        assert_eq!(lines.last().unwrap().message, "95904 lines were dropped: a call may log 64 KiB");
+    }
+
+    #[test]
+    fn all_memories_of_an_instance_share_one_limit() {
+        let mut memory = Memory::new(1000);
+        assert!(memory.memory_growing(0, 600, None).unwrap());
+        assert!(!memory.memory_growing(0, 600, Some(500)).unwrap());
+        assert!(!memory.refused);
+        assert!(memory.memory_growing(0, 600, None).is_err());
+        assert!(memory.refused);
+    }
+}

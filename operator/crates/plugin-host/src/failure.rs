@@ -1,0 +1,70 @@
+//! From what wasmtime says to a [`PluginFailure`], and texts of strangers made fit to print.
+
+use tollkeeper_core::plugin::PluginFailure;
+use wasmtime::{Error, Trap};
+
+use crate::{
+    bindings::exports::tollkeeper::meter::meter::Failure,
+    call::CallState,
+    limits::{Limits, MAX_MESSAGE},
+};
+
+/// How wasmtime words that a call hands over too much at once; its error type is private.
+const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Why a call ended without a result.
+pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> PluginFailure {
+    if state.memory.refused {
+        return PluginFailure::OutOfMemory(limits.memory);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel | Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
+        Some(trap) => PluginFailure::Trapped(with_last_words(&trap.to_string(), state)),
+        None if error.chain().any(|cause| cause.to_string().contains(HOSTCALL_FUEL)) => {
+            PluginFailure::TooLarge(
+                "it handed the host more at once than any valid outcome or message has".into(),
+            )
+        }
+        None => PluginFailure::InvalidOutput(clip(&error.root_cause().to_string(), MAX_MESSAGE)),
+    }
+}
+
+/// What the plugin itself says went wrong.
+pub(crate) fn of_guest(failure: Failure) -> PluginFailure {
+    match failure {
+        Failure::InvalidConfig(message) => PluginFailure::InvalidConfig(clip(&message, MAX_MESSAGE)),
+        Failure::MissingInput(message) => PluginFailure::MissingInput(clip(&message, MAX_MESSAGE)),
+        Failure::Internal(message) => PluginFailure::Internal(clip(&message, MAX_MESSAGE)),
+    }
+}
+
+/// A guest's panic hook writes to the log before it traps, and its text says more than `unreachable`.
+fn with_last_words(trap: &str, state: &CallState) -> String {
+    match state.log.last_error() {
+        Some(words) => clip(&format!("{trap}; it last logged: {words}"), MAX_MESSAGE),
+        None => trap.to_owned(),
+    }
+}
+
+/// The beginning of a text, on one line and without control characters: nobody forges log lines with it.
+pub(crate) fn clip(text: &str, longest: usize) -> String {
+    let end = text.floor_char_boundary(longest);
+    let (kept, rest) = text.split_at(end);
+    let mut clean: String = kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if !rest.is_empty() {
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_s_text_is_one_short_line() {
+        assert_eq!(clip("a\nb\u{1b}[31m", 100), "a b [31m");
+        assert_eq!(clip("größer", 3), "gr…");
+        assert_eq!(clip("größer", 4), "grö…");
+    }
+}

@@ -1,0 +1,101 @@
+//! Every limit of the host, and why it is what it is.
+
+use std::time::Duration;
+
+use tollkeeper_core::plugin::PluginLimits;
+
+/// Readings of one call. A product has at most 200 dimensions, and a record is allocated to at most 2,500 tag sets an hour;
+/// 1,000 readings a tick and binding leave room for both and bound what folding a tick costs.
+pub const MAX_READINGS: usize = 1_000;
+
+/// Bytes of state. It is checkpointed in an object of the API server at every tick, for each binding.
+pub const MAX_STATE: usize = 64 << 10;
+
+/// Bytes of all that a call is given. A quarter of the default memory, so that the guest can hold it decoded.
+pub const MAX_INPUTS: usize = 16 << 20;
+
+/// Bytes of log of one call; what a plugin writes beyond is dropped, and the last line says how much.
+pub const MAX_LOG: usize = 64 << 10;
+
+/// Bytes of a component. Rust and C meters have 3-150 KB, JavaScript on QuickJS 1-2 MB, Go 2 MB; compiling 4 MiB takes
+/// about 2 s and 100 MB.
+pub const MAX_COMPONENT: usize = 4 << 20;
+
+/// The most memory that a product may ask for.
+pub const MAX_MEMORY: u64 = 1 << 30;
+
+/// The most time that a product may ask for.
+pub const MAX_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of a counter's source. A namespace, a pod's name and a container's name fit with room to spare.
+pub const MAX_SOURCE: usize = 512;
+
+/// Bytes that a message of a plugin keeps in a condition or log line (an event's message holds 1,024).
+pub(crate) const MAX_MESSAGE: usize = 1_000;
+
+/// Dimensions of a manifest, as of a product; inputs likewise.
+pub(crate) const MAX_NAMES: usize = 200;
+
+/// Bytes of the schema of a configuration.
+pub(crate) const MAX_SCHEMA: usize = 64 << 10;
+
+/// Bytes that one call may hand to the host at once. The largest valid outcome has less than 3 MiB: 1,000 readings of a
+/// dimension (255), a total (19), a source (512) and five tags (356 each), and the state.
+pub(crate) const HOSTCALL_BYTES: usize = 4 << 20;
+
+/// Memories, tables and core instances of one component. Go and JavaScript components have fewer than ten of each.
+pub(crate) const MAX_PARTS: usize = 64;
+
+/// Bytes of stack inside the sandbox, wasmtime's own default; an evaluator's thread has several times that.
+pub(crate) const WASM_STACK: usize = 512 << 10;
+
+/// How often time is looked at. A call ends at most this much after its limit.
+pub(crate) const EPOCH: Duration = Duration::from_millis(10);
+
+/// Fuel for a nanosecond of the time limit. Compiled guests burn 6 to 15 a nanosecond on a server of 2024: a runaway is
+/// stopped by its fuel at a third to two thirds of its time, at the same instruction everywhere, and the clock only decides on
+/// machines that are slower than that or overloaded.
+const FUEL_PER_NANOSECOND: u64 = 4;
+
+/// Limits of one loaded plugin, within what the host allows at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) memory: u64,
+    pub(crate) time: Duration,
+}
+
+impl From<PluginLimits> for Limits {
+    fn from(asked: PluginLimits) -> Self {
+        Self { memory: asked.memory.min(MAX_MEMORY), time: asked.time.min(MAX_TIME) }
+    }
+}
+
+impl Limits {
+    /// The fuel of one call: the same verdict on every machine.
+    pub(crate) fn fuel(self) -> u64 {
+        u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_NANOSECOND)
+    }
+
+    /// Epochs until a call is stopped. One more than fit, because the first may end right after the call has begun.
+    pub(crate) fn epochs(self) -> u64 {
+        u64::try_from(self.time.as_nanos().div_ceil(EPOCH.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_above_the_host_s_is_the_host_s() {
+        let limits = Limits::from(PluginLimits { memory: u64::MAX, time: Duration::MAX });
+        assert_eq!((limits.memory, limits.time), (MAX_MEMORY, MAX_TIME));
+    }
+
+    #[test]
+    fn the_clock_grants_at_least_the_limit() {
+        let limits = Limits { memory: 0, time: Duration::from_millis(500) };
+        assert_eq!(limits.epochs(), 51);
+        assert_eq!(limits.fuel(), 2_000_000_000);
+    }
+}

@@ -1,0 +1,143 @@
+//! A loaded plugin: a compiled component, its limits, its manifest.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tollkeeper_core::{
+    input::Input,
+    plugin::{Manifest, Plugin, PluginFailure, Tick},
+    reading::Measurement,
+};
+use wasmtime::component::{HasSelf, InstancePre, Linker};
+
+use crate::{
+    bindings::{Plugin as World, exports::tollkeeper::meter},
+    call::{CallState, call},
+    compile,
+    failure::{self, clip},
+    host::House,
+    imports,
+    input::{View, check_size},
+    limits::{Limits, MAX_MESSAGE},
+    output,
+};
+
+/// A compiled and linked component; plugins with different limits share it.
+pub(crate) struct Prepared {
+    pre: InstancePre<CallState>,
+    meter: meter::meter::GuestIndices,
+    describe: meter::describe::GuestIndices,
+}
+
+impl Prepared {
+    /// Compiles and links admitted bytes.
+    pub(crate) fn new(house: &House, bytes: &[u8]) -> Result<Self, PluginFailure> {
+        let component = compile::compile(&house.engine, bytes)?;
+        imports::check(&house.engine, &component)?;
+        let mut linker = Linker::new(&house.engine);
+        World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
+            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(|pre| {
+                Ok(Self {
+                    meter: meter::meter::GuestIndices::new(&pre)?,
+                    describe: meter::describe::GuestIndices::new(&pre)?,
+                    pre,
+                })
+            })
+            .map_err(|error| unsupported("", &error))
+    }
+
+    /// Checks the type of every export, so that a wrong `measure` is found now, and asks for the manifest.
+    fn manifest(&self, house: &House, limits: Limits) -> Result<Manifest, PluginFailure> {
+        let _running = house.ticker.running();
+        let done = call(&self.pre, limits, |store, instance| {
+            let meter =
+                self.meter.load(&mut *store, &instance).map_err(|error| unsupported("meter: ", &error));
+            let describe = meter.and_then(|_| {
+                self.describe.load(&mut *store, &instance).map_err(|error| unsupported("describe: ", &error))
+            });
+            match describe {
+                Ok(describe) => describe.call_get_manifest(store).map(Ok),
+                Err(mismatch) => Ok(Err(mismatch)),
+            }
+        })?;
+        output::manifest(done.result?)
+    }
+
+    fn validate(&self, house: &House, limits: Limits, config: &str) -> Result<(), PluginFailure> {
+        let _running = house.ticker.running();
+        let done = call(&self.pre, limits, |store, instance| {
+            self.describe.load(&mut *store, &instance)?.call_validate_config(store, config)
+        })?;
+        done.result.map_err(|why| PluginFailure::InvalidConfig(clip(&why, MAX_MESSAGE)))
+    }
+
+    fn measure(
+        &self,
+        house: &House,
+        limits: Limits,
+        tick: &Tick,
+        inputs: &[Input],
+    ) -> Result<Measurement, PluginFailure> {
+        check_size(tick, inputs)?;
+        let at = tick.at.to_string();
+        let theirs = meter::meter::Tick {
+            at: &at,
+            seconds: tick.seconds,
+            product: &tick.product,
+            config: &tick.config,
+            state: &tick.state,
+        };
+        let view = View::of(inputs);
+        let _running = house.ticker.running();
+        let done = view.with(|inputs| {
+            call(&self.pre, limits, |store, instance| {
+                self.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
+            })
+        })?;
+        let (readings, state) = output::outcome(done.result.map_err(failure::of_guest)?)?;
+        Ok(Measurement { readings, state, log: done.log, fuel: done.fuel })
+    }
+}
+
+fn unsupported(interface: &str, error: &wasmtime::Error) -> PluginFailure {
+    PluginFailure::UnsupportedInterface(clip(&format!("{interface}{error:#}"), MAX_MESSAGE))
+}
+
+/// A component with its limits and its manifest.
+pub(crate) struct WasmPlugin {
+    house: Arc<House>,
+    prepared: Arc<Prepared>,
+    limits: Limits,
+    manifest: Manifest,
+}
+
+impl WasmPlugin {
+    pub(crate) async fn new(
+        house: Arc<House>,
+        prepared: Arc<Prepared>,
+        limits: Limits,
+    ) -> Result<Self, PluginFailure> {
+        let (there, asked) = (Arc::clone(&house), Arc::clone(&prepared));
+        let manifest = house.evaluator.run(move || asked.manifest(&there, limits)).await?;
+        Ok(Self { house, prepared, limits, manifest })
+    }
+}
+
+#[async_trait]
+impl Plugin for WasmPlugin {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn validate_config(&self, config: &str) -> Result<(), PluginFailure> {
+        let (house, prepared, limits) = (Arc::clone(&self.house), Arc::clone(&self.prepared), self.limits);
+        let config = config.to_owned();
+        self.house.evaluator.run(move || prepared.validate(&house, limits, &config)).await
+    }
+
+    async fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
+        let (house, prepared, limits) = (Arc::clone(&self.house), Arc::clone(&self.prepared), self.limits);
+        self.house.evaluator.run(move || prepared.measure(&house, limits, &tick, &inputs)).await
+    }
+}
