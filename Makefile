@@ -37,9 +37,14 @@ build-tests:
 	cargo build --locked $(TARGETS)
 
 .PHONY: lint
-lint: ## formatting, clippy, the direction of dependencies
+lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
+
+.PHONY: format-check directions clippy
+format-check:
 	cargo fmt --all --check
-	.ci/check-directions
+directions:
+	.ci/check-directions --prove
+clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: deny
