@@ -64,12 +64,15 @@ impl Program {
         if self == Self::Tollkeeper {
             return built_beside_the_test();
         }
+        // Servers of two origins need not fit together.
+        if self == Self::ControllerManager && path_in(Self::ApiServer.variable()).is_some() {
+            return Err(missing(self, "the API server is one that the environment names"));
+        }
         if let (Some(assets), Some(name)) = (path_in("KUBEBUILDER_ASSETS"), self.asset()) {
             let path = assets.join(name);
             if path.is_file() {
                 return Ok(path);
             }
-            // Servers of two origins need not fit together.
             if self == Self::ControllerManager {
                 return Err(missing(self, &format!("{} has none", assets.display())));
             }
