@@ -3,5 +3,6 @@
 //! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
 
 pub mod backoff;
+pub mod collect;
 pub mod meter;
 pub mod report;

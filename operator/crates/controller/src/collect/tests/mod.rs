@@ -1,0 +1,4 @@
+//! Tests against scripted fakes.
+
+mod exposition;
+mod fields;
