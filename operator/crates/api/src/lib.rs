@@ -5,9 +5,12 @@
 
 // The derive of CEL rules copies each struct into a function body, `pub` and all.
 #![allow(unreachable_pub)]
+// Two printer columns of one type look to the lint like an attribute said twice.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod access;
 pub mod binding;
+pub mod convert;
 pub mod crds;
 pub mod dimension;
 pub mod meter;

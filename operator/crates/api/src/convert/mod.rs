@@ -1,0 +1,28 @@
+//! From what people write to what the domain knows.
+//!
+//! Everything that the schema and the CEL rules demand is checked again here: API servers before 1.25 ignore CEL, and
+//! `tollkeeper simulate` reads files that no API server has seen. Each error names the field and says what to do, and
+//! its `reason()` is what conditions, events and metrics show.
+
+mod access;
+mod binding;
+mod meter;
+mod names;
+mod product;
+
+pub use access::{Access, InvalidAccess, LicenseToken, TokenOrigin};
+pub use binding::{CheckedBinding, CheckedBuyer, InvalidBinding, WantedEntitlement};
+pub use meter::{InvalidMeter, Metered, PluginOrigin, PluginSource};
+pub use names::{
+    AccountId, CustomerIdentifier, LicenseArn, LicenseUnit, NameRefused, ObjectName, ProductId, RoleArn,
+};
+pub use product::{CheckedDimension, CheckedProduct, InvalidProduct, License, PublicKey};
+
+use kube::core::ObjectMeta;
+use tollkeeper_core::identity::ObjectKey;
+
+/// The key of an object. One without a namespace is meant for `default`, as with kubectl.
+fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+    let name = metadata.name.as_deref().filter(|name| !name.is_empty())?;
+    Some(ObjectKey::new(metadata.namespace.as_deref().unwrap_or("default"), name))
+}
