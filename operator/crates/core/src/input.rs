@@ -159,17 +159,31 @@ impl Input {
     }
 }
 
+/// Inputs, and what was wrong with those that could be read in part.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Collected {
+    /// In the order of declaration.
+    pub inputs: Vec<Input>,
+    /// In the order of declaration, at most one an input.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is missing from an input, although it is available.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The input.
+    pub input: String,
+    /// What is missing and why, such as the pods that could not be scraped. The same as long as nothing changes.
+    pub message: String,
+}
+
 /// Reads a product's inputs. An input that cannot be read is [`InputData::Unavailable`], never an error.
 #[async_trait]
 pub trait Inputs: Send + Sync {
     /// The contents of every declared input, in the order of declaration. `namespaces` are those of the
     /// product's bindings: namespaced objects and pods are only looked for there.
-    async fn collect(
-        &self,
-        declared: &[InputDeclaration],
-        namespaces: &[String],
-        at: Timestamp,
-    ) -> Vec<Input>;
+    async fn collect(&self, declared: &[InputDeclaration], namespaces: &[String], at: Timestamp)
+    -> Collected;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`ledger::Ledger`], [`metering::Metering`].
 
 pub mod allocation;
+pub mod audit;
 pub mod checkpoint;
 pub mod classification;
 pub mod clock;

@@ -12,7 +12,7 @@ pub(super) async fn read(clients: &http::Clients, url: &str, limits: &Limits) ->
     let url = http::address(url)?;
     let place = http::place(&url);
     let text = async {
-        let request = clients.services.get(url).header(ACCEPT, "application/json, */*;q=0.1");
+        let request = clients.get(url).header(ACCEPT, "application/json, */*;q=0.1");
         let answer = http::succeeded(http::send(request).await?)?;
         let text = http::text(answer, limits.input_bytes).await?;
         // The reason would quote the document; where it is wrong is enough.

@@ -2,6 +2,10 @@
 //!
 //! It is fed in chunks and parses line by line, so that a long exposition is never held, and it is as strict as
 //! Prometheus: one malformed line fails the whole exposition, because usage must not be read from half of it.
+//!
+//! The published parsers were tried: `prometheus-parse` drops or mangles label values with commas, braces and
+//! escapes, `nom-openmetrics` and `prom_text_format_parser` refuse exemplars and much that Prometheus accepts,
+//! `openmetrics-parser` is LGPL and refuses metrics without a type.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,11 @@
 //! The HTTP clients of the collection: which connections they make, which redirects they follow, how much of
 //! an answer they read.
 
+use std::net::IpAddr;
+
 use futures::StreamExt as _;
 use reqwest::{
-    Client, ClientBuilder, RequestBuilder, Response, Url,
+    Client, RequestBuilder, Response, Url,
     redirect::{Action, Attempt, Policy},
 };
 
@@ -22,7 +24,9 @@ pub struct Clients {
     /// address since the last tick.
     pub(super) pods: Client,
     /// For Prometheus servers and documents: proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured.
-    pub(super) services: Client,
+    services: Client,
+    /// For those on the loopback interface, which no proxy reaches; Go's HTTP client makes the same exception.
+    loopback: Client,
 }
 
 impl Clients {
@@ -40,15 +44,26 @@ impl Clients {
                 .referer(false)
         };
         // Pods are scraped without TLS, so no certificates are loaded for them.
-        let pods = || base().no_proxy().pool_max_idle_per_host(0).tls_certs_only([]);
-        let services = base().build().or_else(|error| {
-            tracing::warn!(
-                error = %trouble::cause(&error),
-                "no CA certificates: inputs with https addresses cannot be read"
-            );
-            ClientBuilder::build(base().tls_certs_only([]))
-        })?;
-        Ok(Self { pods: pods().build()?, services })
+        let pods = base().no_proxy().pool_max_idle_per_host(0).tls_certs_only([]).build()?;
+        let (services, loopback) = match base().build() {
+            Ok(services) => (services, base().no_proxy().build()?),
+            Err(error) => {
+                tracing::warn!(
+                    error = %trouble::cause(&error),
+                    "no CA certificates: inputs with https addresses cannot be read"
+                );
+                let base = || base().tls_certs_only([]);
+                (base().build()?, base().no_proxy().build()?)
+            }
+        };
+        Ok(Self { pods, services, loopback })
+    }
+
+    /// A GET request to a Prometheus server or for a document.
+    pub(super) fn get(&self, url: Url) -> RequestBuilder {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        if is_loopback { self.loopback.get(url) } else { self.services.get(url) }
     }
 }
 

@@ -32,12 +32,13 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use tollkeeper_core::input::{Input, InputData, InputDeclaration, InputSource, Inputs};
+use tollkeeper_core::input::{Collected, Input, InputData, InputDeclaration, InputSource, Inputs, Problem};
 
 use self::limits::{Budget, bytes, seconds};
 pub use self::{
     http::Clients,
     limits::Limits,
+    objects::from_json as object_from_json,
     scrape::{Pod, PodAddress},
 };
 
@@ -52,24 +53,6 @@ pub struct Collector {
     kinds: kinds::Kinds,
     pod_address: Arc<PodAddress>,
     logged: Mutex<BTreeMap<String, String>>,
-}
-
-/// Inputs, and what was wrong with those that could be read in part.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Collected {
-    /// In the order of declaration.
-    pub inputs: Vec<Input>,
-    /// In the order of declaration, at most one an input.
-    pub problems: Vec<Problem>,
-}
-
-/// Something that is missing from an input, although it is available.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
-    /// The input.
-    pub input: String,
-    /// What is missing and why, such as the pods that could not be scraped. The same as long as nothing changes.
-    pub message: String,
 }
 
 impl Collector {
@@ -93,7 +76,7 @@ impl Collector {
     }
 
     /// The contents of every declared input, and what is missing from them.
-    pub async fn collect_with_problems(
+    async fn collect_with_problems(
         &self,
         declared: &[InputDeclaration],
         namespaces: &[String],
@@ -122,14 +105,14 @@ impl Collector {
         at: Timestamp,
         slots: &Semaphore,
     ) -> (InputData, Option<String>) {
-        let time_out = self.limits.time_out(&declaration.source);
+        let (start, time_out) = (Instant::now(), self.limits.time_out(&declaration.source));
         let budget = Budget::new(self.limits.input_bytes);
         // Waiting for a slot counts: the whole collection is over when the longest time-out is.
         let read = async {
             let _slot = slots.acquire().await;
-            self.source(declaration, namespaces, at, &budget).await
+            self.source(declaration, namespaces, at, start, &budget).await
         };
-        let result = match timeout_at(Instant::now() + time_out, read).await {
+        let result = match timeout_at(start + time_out, read).await {
             Err(_) => {
                 Err(format!("{} took longer than {}", activity(&declaration.source), seconds(time_out)))
             }
@@ -146,6 +129,7 @@ impl Collector {
         declaration: &InputDeclaration,
         namespaces: &[&str],
         at: Timestamp,
+        start: Instant,
         budget: &Budget,
     ) -> Result<(InputData, Option<String>), String> {
         let limits = &self.limits;
@@ -163,6 +147,8 @@ impl Collector {
                     pod_address: self.pod_address.as_ref(),
                     limits,
                     budget,
+                    // The rest of the time is for putting the samples together.
+                    deadline: start + limits.scrape.mul_f32(0.9),
                 };
                 scraper.read(&declared, namespaces).await
             }
@@ -199,13 +185,13 @@ impl Inputs for Collector {
         declared: &[InputDeclaration],
         namespaces: &[String],
         at: Timestamp,
-    ) -> Vec<Input> {
-        let Collected { inputs, problems } = self.collect_with_problems(declared, namespaces, at).await;
+    ) -> Collected {
+        let collected = self.collect_with_problems(declared, namespaces, at).await;
         for declaration in declared {
-            let problem = problems.iter().find(|problem| problem.input == declaration.name);
+            let problem = collected.problems.iter().find(|problem| problem.input == declaration.name);
             self.log(declaration, namespaces, problem.map(|problem| problem.message.as_str()));
         }
-        inputs
+        collected
     }
 }
 
@@ -242,5 +228,25 @@ fn activity(source: &InputSource) -> String {
         InputSource::Scrape { port, path, .. } => format!("scraping port {port}, path {path} of the pods"),
         InputSource::Promql { url, .. } => format!("querying Prometheus at {}", at(url)),
         InputSource::Http { url } => format!("reading {}", at(url)),
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_once_until_it_changes_or_ends() {
+        let mut logged = BTreeMap::new();
+        let mut step = |problem| {
+            let change = changed(&mut logged, "engine".into(), problem);
+            match change {
+                Change::None => "nothing",
+                Change::Problem(problem) => problem,
+                Change::Healed => "healed",
+            }
+        };
+        let told = [None, Some("a"), Some("a"), Some("b"), None, None].map(&mut step);
+        assert_eq!(told, ["nothing", "a", "nothing", "b", "healed", "nothing"]);
     }
 }

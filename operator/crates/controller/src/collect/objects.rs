@@ -1,7 +1,11 @@
 //! The source `objects`: Kubernetes objects of one kind, reduced to their declared fields.
 
 use kube::Client;
-use tollkeeper_core::{input::InputData, workload::Selector};
+use serde_json::Value;
+use tollkeeper_core::{
+    input::{InputData, InputObject},
+    workload::{Labels, Selector},
+};
 
 use super::{
     fields::Fields,
@@ -42,4 +46,31 @@ pub(super) async fn read(
         }
         Err(ListError::Other(reason)) => Err(reason),
     }
+}
+
+/// An object as an input shows it, from its JSON: what a trace of `tollkeeper simulate` holds.
+pub fn from_json(object: &Value, fields: &[String]) -> Result<InputObject, String> {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let needed = |path: &str| {
+        text(path)
+            .ok_or_else(|| format!("an object lacks {}", path.trim_start_matches('/').replace('/', ".")))
+    };
+    let labels = match object.pointer("/metadata/labels") {
+        None | Some(Value::Null) => Labels::new(),
+        Some(labels) => {
+            serde_json::from_value(labels.clone()).map_err(|error| format!("metadata.labels: {error}"))?
+        }
+    };
+    let body = Fields::new(fields.iter().map(String::as_str))
+        .prune(&object.to_string())
+        .map_err(|error| error.to_string())?;
+    Ok(InputObject {
+        api_version: needed("/apiVersion")?,
+        kind: needed("/kind")?,
+        namespace: text("/metadata/namespace"),
+        name: needed("/metadata/name")?,
+        uid: text("/metadata/uid").unwrap_or_default(),
+        labels,
+        body,
+    })
 }

@@ -54,7 +54,7 @@ pub(super) async fn read(
     let base = http::address(url)?;
     let place = http::place(&base);
     let answer = async {
-        let response = http::send(clients.services.get(endpoint(base, query, at))).await?;
+        let response = http::send(clients.get(endpoint(base, query, at))).await?;
         let (status, is_success) = (http::status(&response), response.status().is_success());
         // Prometheus explains a refused query in the body of a 4xx.
         let text = http::text(response, limits.input_bytes).await?;

@@ -65,6 +65,8 @@ pub(super) struct Scraper<'a> {
     pub(super) pod_address: &'a PodAddress,
     pub(super) limits: &'a Limits,
     pub(super) budget: &'a Budget,
+    /// When pods that have not answered are given up.
+    pub(super) deadline: Instant,
 }
 
 #[derive(Deserialize, Default)]
@@ -89,8 +91,7 @@ impl Scraper<'_> {
         declared: &Declared<'_>,
         namespaces: &[&str],
     ) -> Result<(InputData, Option<String>), String> {
-        let deadline = Instant::now() + self.limits.scrape.mul_f32(0.9);
-        let pods = timeout_at(deadline, self.pods(declared.pod_selector, namespaces))
+        let pods = timeout_at(self.deadline, self.pods(declared.pod_selector, namespaces))
             .await
             .map_err(|_| format!("listing pods took longer than {}", seconds(self.limits.scrape)))??;
         let wanted = Wanted::new(declared.metrics);
@@ -98,7 +99,7 @@ impl Scraper<'_> {
         let mut scraped: Vec<_> = futures::stream::iter(pods.into_iter().enumerate())
             .map(|(position, found)| async move {
                 let result = match found.pod {
-                    Ok(pod) => self.pod(&pod, declared, wanted, deadline).await,
+                    Ok(pod) => self.pod(&pod, declared, wanted).await,
                     Err(reason) => Err(reason),
                 };
                 (position, found.name, result)
@@ -148,12 +149,11 @@ impl Scraper<'_> {
         pod: &Pod,
         declared: &Declared<'_>,
         wanted: &Wanted<'_>,
-        deadline: Instant,
     ) -> Result<(SampleGroup, usize), String> {
-        let end = deadline.min(Instant::now() + self.limits.pod);
+        let end = self.deadline.min(Instant::now() + self.limits.pod);
         let samples = timeout_at(end, self.samples(pod, declared, wanted));
         let mut samples = samples.await.map_err(|_| {
-            let waited = if end < deadline { self.limits.pod } else { self.limits.scrape };
+            let waited = if end < self.deadline { self.limits.pod } else { self.limits.scrape };
             format!("it did not answer completely within {}", seconds(waited))
         })??;
         let repetitions = exposition::sort(&mut samples);

@@ -18,6 +18,8 @@ pub struct Finding {
 pub struct Findings {
     /// Inputs that could not be read at the last tick, and why.
     pub unavailable_inputs: BTreeMap<String, String>,
+    /// Inputs of which a part was missing at the last tick, and what.
+    pub partial_inputs: BTreeMap<String, String>,
     /// Why the last tick of a binding was missed, by the binding's name.
     pub missed: BTreeMap<String, Finding>,
     /// What keeps usage from being saved or sealed.

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tollkeeper_core::{
     hour::BillingHour,
     identity::Digest,
-    input::{Input, InputData, InputObject, SampleGroup},
+    input::{Collected, Input, InputData, InputObject, SampleGroup},
     plugin::{PluginFailure, Tick},
     product::{Interval, Product},
     reading::{LogLevel, LogLine, Measurement},
@@ -39,12 +39,12 @@ impl Meter {
             self.bindings.values().flat_map(|metered| metered.binding.workload.namespaces.clone()).collect();
         namespaces.sort();
         namespaces.dedup();
-        let inputs = house.inputs.collect(&self.product.meter.inputs, &namespaces, tick).await;
-        self.note_inputs(&inputs);
+        let collected = house.inputs.collect(&self.product.meter.inputs, &namespaces, tick).await;
+        self.note_inputs(&collected);
         for key in due {
             let Some(metered) = self.bindings.get_mut(&key) else { continue };
             metered.miss_until(tick, interval);
-            let finding = metered.run(&self.product, &self.plugin, tick, &inputs).await.err();
+            let finding = metered.run(&self.product, &self.plugin, tick, &collected.inputs).await.err();
             self.note_tick(&key.name, finding);
         }
     }
@@ -62,13 +62,19 @@ impl Meter {
         }
     }
 
-    fn note_inputs(&mut self, inputs: &[Input]) {
-        self.findings.unavailable_inputs = inputs
+    fn note_inputs(&mut self, collected: &Collected) {
+        self.findings.unavailable_inputs = collected
+            .inputs
             .iter()
             .filter_map(|input| match &input.data {
                 InputData::Unavailable(why) => Some((input.name.clone(), why.clone())),
                 _ => None,
             })
+            .collect();
+        self.findings.partial_inputs = collected
+            .problems
+            .iter()
+            .map(|problem| (problem.input.clone(), problem.message.clone()))
             .collect();
     }
 

@@ -97,14 +97,13 @@ impl Engine {
         let mut decision = Decision::default();
         let mut injected = Vec::new();
         for state in &mut self.rules {
-            // Every rule counts every call that it selects, whether or not an earlier rule decided.
-            if !state.picks(call) {
+            let free = decision.effect.is_none() || matches!(state.rule.effect, Effect::Delay(_));
+            if !state.picks(call, free) {
                 continue;
             }
-            match (&state.rule.effect, &decision.effect) {
-                (Effect::Delay(delay), _) => decision.delay = decision.delay.saturating_add(*delay),
-                (_, Some(_)) => continue,
-                (effect, None) => decision.effect = Some((effect.clone(), state.rule.commits())),
+            match &state.rule.effect {
+                Effect::Delay(delay) => decision.delay = decision.delay.saturating_add(*delay),
+                effect => decision.effect = Some((effect.clone(), state.rule.commits())),
             }
             injected.push(state.injected(call));
         }
@@ -116,7 +115,8 @@ impl Engine {
 }
 
 impl RuleState {
-    fn picks(&mut self, call: &Call<'_>) -> bool {
+    /// Counts and draws for every selected call, but acts only on one that is still free: that no earlier rule has decided.
+    fn picks(&mut self, call: &Call<'_>, free: bool) -> bool {
         if !self.selects(call) {
             return false;
         }
@@ -124,6 +124,9 @@ impl RuleState {
         let when = &self.rule.when;
         // Drawn for every selected call, so that other conditions do not shift the chances.
         let lucky = when.probability.is_none_or(|chance| self.chance.next_fraction() < chance);
+        if !free {
+            return false;
+        }
         if self.storm_goes_on(call.now) {
             return true;
         }
@@ -148,7 +151,7 @@ impl RuleState {
         let named = |wanted: &Option<String>, given: Option<&str>| {
             wanted.as_ref().is_none_or(|wanted| given == Some(wanted.as_str()))
         };
-        when.operation.is_none_or(|operation| operation == call.operation)
+        when.operation == call.operation
             && named(&when.product_code, call.product_code)
             && named(&when.dimension, call.dimension)
             && named(&when.pod, call.pod)

@@ -17,9 +17,10 @@ use tollkeeper_core::hour::BillingHour;
 use super::effect::Effect;
 
 /// The operations of the simulator.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub enum Operation {
     /// AWS Marketplace Metering.
+    #[default]
     MeterUsage,
     /// STS.
     AssumeRoleWithWebIdentity,
@@ -44,7 +45,7 @@ pub struct FaultRule {
     /// For the books; the rule's number where it is left out.
     #[serde(default)]
     pub name: Option<String>,
-    /// All conditions must hold; without any, every call.
+    /// All conditions must hold; without any, every MeterUsage call.
     #[serde(default)]
     pub when: When,
     /// What happens.
@@ -58,8 +59,8 @@ pub struct FaultRule {
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct When {
-    /// The operation. Left out: any.
-    pub operation: Option<Operation>,
+    /// The operation. Left out: MeterUsage, so that a script does the same with and without STS in front.
+    pub operation: Operation,
     /// The request's product code.
     pub product_code: Option<String>,
     /// The request's dimension.

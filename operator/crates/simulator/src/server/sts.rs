@@ -170,3 +170,24 @@ fn invalid(member: &str, rule: &str) -> ApiError {
     let error = ApiError::validation(member, rule);
     ApiError { code: "ValidationError".into(), ..error }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roles_arn_tells_the_account_and_the_name_without_its_path() {
+        let parts = |account: &str, role: &str| Some((account.to_owned(), role.to_owned()));
+        assert_eq!(account_and_role("arn:aws:iam::123456789012:role/r"), parts("123456789012", "r"));
+        assert_eq!(account_and_role("arn:aws-cn:iam::123456789012:role/a/b/r"), parts("123456789012", "r"));
+        for wrong in [
+            "arn:aws:iam::123456789012:user/u",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::12345:role/r",
+            "arn:aws:s3:::bucket-with-a-name",
+            "role/r",
+        ] {
+            assert_eq!(account_and_role(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -111,3 +111,80 @@ fn eks_region(issuer: &str) -> Option<&str> {
 fn invalid(message: &str) -> ApiError {
     ApiError::client("InvalidIdentityToken", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-11-21T15:30:00Z";
+
+    fn token(claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.c2ln", part(&json!({"alg": "RS256"})), part(claims))
+    }
+
+    fn claims() -> Value {
+        json!({"iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/0A", "sub": "system:serviceaccount:ns:sa",
+            "aud": "sts.amazonaws.com", "exp": NOW.parse::<Timestamp>().unwrap().as_second() + 1,
+            "kubernetes.io": {"namespace": "ns", "pod": {"name": "p-0", "uid": "u-0"},
+                "serviceaccount": {"name": "sa", "uid": "u-1"}}})
+    }
+
+    fn read(token: &str) -> Result<Claims, String> {
+        Claims::read(token, NOW.parse().unwrap(), Some("sts.amazonaws.com"))
+            .map_err(|error| format!("{}: {}", error.code, error.message))
+    }
+
+    #[test]
+    fn a_token_tells_its_pod_and_an_eks_issuer_its_region() {
+        let pod = |name: &str| Pod {
+            uid: "u-0".into(),
+            namespace: "ns".into(),
+            name: "p-0".into(),
+            region: (!name.is_empty()).then(|| name.into()),
+        };
+        assert_eq!(read(&token(&claims())).unwrap().pod(), Some(pod("eu-west-1")));
+        let mut elsewhere = claims();
+        elsewhere["iss"] = json!("https://kubernetes.default.svc");
+        assert_eq!(read(&token(&elsewhere)).unwrap().pod(), Some(pod("")));
+    }
+
+    #[test]
+    fn a_token_that_is_bound_to_no_pod_is_still_a_token() {
+        for bound in [json!(null), json!({"namespace": "ns"})] {
+            let mut claims = claims();
+            claims["kubernetes.io"] = bound;
+            assert_eq!(read(&token(&claims)).unwrap().pod(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_token_is_invalid() {
+        let good = token(&claims());
+        for wrong in ["", "a.b", "a.b.c", &format!("{good}.x"), &good.replacen("ey", "!!", 1)] {
+            assert!(read(wrong).unwrap_err().starts_with("InvalidIdentityToken: The ID Token"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_its_claims_its_audience_and_its_time() {
+        for (claim, value, says) in [
+            ("sub", json!(""), "InvalidIdentityToken: Missing a required claim: sub"),
+            ("exp", json!(null), "InvalidIdentityToken: Missing a required claim: exp"),
+            ("aud", json!(["other"]), "InvalidIdentityToken: Incorrect token audience"),
+            ("aud", json!(null), "InvalidIdentityToken: Incorrect token audience"),
+            ("exp", json!(0), "ExpiredTokenException: Token expired"),
+        ] {
+            let mut claims = claims();
+            claims[claim] = value;
+            let error = read(&token(&claims)).unwrap_err();
+            assert!(error.starts_with(says), "{error}");
+        }
+        let mut several = claims();
+        several["aud"] = json!(["other", "sts.amazonaws.com"]);
+        assert!(read(&token(&several)).is_ok());
+        assert!(Claims::read(&token(&several), NOW.parse().unwrap(), None).is_ok());
+    }
+}

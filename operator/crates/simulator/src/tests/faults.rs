@@ -69,6 +69,17 @@ fn the_first_effect_that_applies_decides() {
 }
 
 #[test]
+fn a_rule_saves_its_count_for_calls_that_no_earlier_rule_decided() {
+    let mut aws =
+        aws("faults: [{when: {count: 2}, effect: reset}, {when: {count: 1}, effect: {throttle: 2}}]");
+    let mut next = || exchange(&mut aws, 0).answer;
+    assert_eq!((next(), next()), (Answer::Reset, Answer::Reset));
+    assert!(matches!(next(), Answer::Reply(Err(_))));
+    assert!(matches!(next(), Answer::Reply(Err(_))));
+    assert!(matches!(next(), Answer::Reply(Ok(_))));
+}
+
+#[test]
 fn calls_are_picked_by_number_by_chance_and_by_time() {
     assert_eq!(pattern("faults: [{when: {nth: 3}, effect: reset}]"), "..x.......");
     assert_eq!(pattern("faults: [{when: {nth: [1, 4]}, effect: reset}]"), "x..x......");

@@ -1,3 +1,7 @@
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::TokenScope;
 
@@ -146,4 +150,37 @@ fn a_reset_empties_the_books_and_keeps_the_settings() {
     assert!(aws.view().accepted.is_empty() && aws.view().rejected.is_empty());
     call(&mut aws, json!({"UsageQuantity": 1})).unwrap();
     assert_eq!(call(&mut aws, json!({})).unwrap_err().code, "ThrottlingException");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_each_pod_is_billed_for_its_first_write(
+        calls in prop::collection::vec((0..2_usize, 0..2_usize, 0..3_i64, 0..3_u32), 0..40)
+    ) {
+        let mut aws = Simulator::new(Settings { calls_a_second: 0, ..Settings::default() });
+        let mut first = BTreeMap::new();
+        for (pod, dimension, hour, quantity) in calls {
+            let (pod, dimension) = (["a", "b"][pod], ["d", "e"][dimension]);
+            let changes = json!({"UsageDimension": dimension, "Timestamp": 1_795_269_600 - hour * 3600,
+                "UsageQuantity": quantity, "ClientToken": null});
+            let outcome = aws.meter_usage(now(), &Caller::pod(pod), &request(changes));
+            match first.entry((pod, dimension, hour)) {
+                Entry::Vacant(slot) => {
+                    slot.insert((quantity, outcome.unwrap()));
+                }
+                Entry::Occupied(slot) if slot.get().0 == quantity => {
+                    prop_assert_eq!(&outcome.unwrap(), &slot.get().1);
+                }
+                Entry::Occupied(_) => {
+                    prop_assert_eq!(outcome.unwrap_err().code, "DuplicateRequestException");
+                }
+            }
+        }
+        let view = serde_json::to_value(aws.view()).unwrap();
+        let billed: u64 = view["totals"].as_array().unwrap().iter().map(|t| t["quantity"].as_u64().unwrap()).sum();
+        prop_assert_eq!(billed, first.values().map(|(quantity, _)| u64::from(*quantity)).sum::<u64>());
+        prop_assert_eq!(view["accepted"].as_array().unwrap().len(), first.len());
+        let doubled = first.keys().filter(|(pod, dimension, hour)| *pod == "a" && first.contains_key(&("b", dimension, *hour)));
+        prop_assert_eq!(view["doubleBills"].as_array().unwrap().len(), doubled.count());
+    }
 }

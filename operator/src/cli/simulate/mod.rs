@@ -1,0 +1,315 @@
+//! `tollkeeper simulate`: product, binding and plugin through any stretch of time, in seconds.
+//!
+//! The meter, the planner, the ledger's state machine and the plugin host are those of `run`; only time, inputs and AWS
+//! are made up. The same files give the same output, byte for byte.
+
+mod bill;
+mod clock;
+mod result;
+mod trace;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_api::convert::CheckedProduct;
+use tollkeeper_controller::{
+    meter::{House, LoadedPlugin, Meter},
+    report::{Policies, Settler, Teller},
+};
+use tollkeeper_core::{
+    clock::Clock,
+    hour::BillingHour,
+    identity::ObjectKey,
+    ledger::{Entry, Ledger as _},
+    pace::Pace,
+    plan::submission::Sender,
+    plugin::PluginHost as _,
+    product::Binding,
+};
+use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
+use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_simulator::{Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator};
+
+use self::{clock::VirtualClock, result::Simulation, trace::Trace};
+use super::{Failure, Output, print};
+use crate::manifest::Manifests;
+
+/// The pod that the simulated AWS sees.
+const POD: &str = "simulated-pod";
+
+/// The cluster that client tokens are derived for.
+const CLUSTER: &str = "simulation";
+
+/// How long after the last tick the run goes on: the submission window of the last hour, and its seal.
+const AFTERMATH: SignedDuration = SignedDuration::from_hours(7);
+
+/// Run products, bindings and plugins through a trace of signals on a virtual clock, with a simulated AWS: no cluster, no account.
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// YAML files with MarketplaceProducts, LicenseBindings and the ConfigMaps of plugins.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// JSON lines, each the state of one input from a moment on.
+    #[arg(long, env = "TOLLKEEPER_SIGNALS", value_name = "FILE")]
+    signals: PathBuf,
+    /// Start (RFC 3339); by default the hour of the first line of the trace.
+    #[arg(long, env = "TOLLKEEPER_FROM", value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// End (RFC 3339); by default the end of the hour of the last line of the trace.
+    #[arg(long, env = "TOLLKEEPER_TO", value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// Script of faults of the simulated AWS (YAML or JSON).
+    #[arg(long, env = "TOLLKEEPER_FAULTS", value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Seed of the script's chances.
+    #[arg(long, env = "TOLLKEEPER_SEED")]
+    seed: Option<u64>,
+    /// Write the bill as a page, too.
+    #[arg(long, env = "TOLLKEEPER_HTML", value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// How to print the result.
+    #[arg(long, env = "TOLLKEEPER_OUTPUT", default_value = "text")]
+    output: Output,
+}
+
+/// One product, ready to run.
+struct Stage {
+    meter: Meter,
+    house: House,
+}
+
+impl Simulate {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let manifests = Manifests::read(&self.files).map_err(Failure::new)?;
+        let inputs: BTreeSet<String> = manifests
+            .products
+            .values()
+            .filter_map(|(product, _)| product.metered.as_ref())
+            .flat_map(|metered| metered.product.meter.inputs.iter().map(|input| input.name.clone()))
+            .collect();
+        let trace = Trace::read(&self.signals, &inputs).map_err(Failure::new)?;
+        let (from, to) = self.span(&trace)?;
+
+        let clock = Arc::new(VirtualClock::starting_at(from));
+        let ledger = Arc::new(MemoryLedger::default());
+        let simulator = self.simulator()?;
+        let mut stages = stages(&manifests, &trace, &clock, &ledger)?;
+        let bindings = bindings(&manifests, &stages)?;
+        for (key, stage) in &mut stages {
+            let own = bindings.get(key).cloned().unwrap_or_default();
+            stage.meter.set_bindings(own.into_iter().map(|binding| (binding, false)).collect(), from);
+            stage.meter.stop_after(to);
+        }
+        let teller = teller(&clock, &ledger, &simulator);
+        let policies: Policies =
+            stages.iter().map(|(key, stage)| (key.clone(), stage.meter.product().policy)).collect();
+
+        let mut problems = BTreeSet::new();
+        let play = play(&clock, &mut stages, &teller, &policies, to + AFTERMATH, &mut problems);
+        clock.drive(play).ok_or_else(|| Failure::new("the simulation came to a stop before its end"))?;
+
+        let entries = self::entries(&clock, &ledger, stages.keys())?;
+        let simulation = Simulation::new(entries, simulator.lock().view(), problems, (from, to));
+        self.report(&simulation, &manifests)
+    }
+
+    fn span(&self, trace: &Trace) -> Result<(Timestamp, Timestamp), Failure> {
+        let (first, last) = trace.span();
+        let from = self.from.unwrap_or_else(|| BillingHour::of(first).start());
+        let last_hour = BillingHour::of(last);
+        let rounded_up = if last_hour.start() == last { last } else { last_hour.end() };
+        let to = self.to.unwrap_or(rounded_up);
+        if to <= from {
+            return Err(Failure::new(format!(
+                "the simulation would end at {to}, not after its start at {from}; set --from and --to, or let the trace span more than one moment"
+            )));
+        }
+        Ok((from, to))
+    }
+
+    fn simulator(&self) -> Result<SharedSimulator, Failure> {
+        let mut simulator = Simulator::new(Settings::default());
+        if let Some(path) = &self.faults {
+            let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
+            let text = fs::read_to_string(path).map_err(|error| named(&error))?;
+            let mut script = FaultScript::parse(&text).map_err(|error| named(&error))?;
+            if let Some(seed) = self.seed {
+                script.seed = seed;
+            }
+            simulator.set_faults(script);
+        }
+        Ok(SharedSimulator::new(simulator))
+    }
+
+    fn report(&self, simulation: &Simulation, manifests: &Manifests) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => print::json(&simulation.json())?,
+            Output::Text => print::text(bill::text(simulation, manifests))?,
+        }
+        if let Some(path) = &self.html {
+            fs::write(path, bill::html(simulation, manifests))
+                .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        }
+        match simulation.violations.as_slice() {
+            [] => Ok(()),
+            [first, rest @ ..] => {
+                Err(Failure::new(format!("{} invariants are broken; the first: {first}", rest.len() + 1)))
+            }
+        }
+    }
+}
+
+fn stages(
+    manifests: &Manifests,
+    trace: &Trace,
+    clock: &Arc<VirtualClock>,
+    ledger: &Arc<MemoryLedger>,
+) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
+    let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
+    let checkpoints = Arc::new(MemoryCheckpoints::default());
+    let mut stages = BTreeMap::new();
+    for (key, (product, _)) in &manifests.products {
+        let Some(metered) = &product.metered else { continue };
+        let house = House {
+            cluster: CLUSTER.to_owned(),
+            clock: clock.clone(),
+            inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
+            ledger: ledger.clone(),
+            checkpoints: checkpoints.clone(),
+        };
+        let plugin = load(&host, manifests, product)?;
+        stages.insert(key.clone(), Stage { meter: Meter::new(metered.product.clone(), plugin), house });
+    }
+    if stages.is_empty() {
+        return Err(Failure::new("none of the files holds a MarketplaceProduct with spec.meter; add one"));
+    }
+    Ok(stages)
+}
+
+/// Loads a product's plugin and lets it check its configuration.
+fn load(host: &WasmHost, manifests: &Manifests, product: &CheckedProduct) -> Result<LoadedPlugin, Failure> {
+    let Some(metered) = &product.metered else {
+        return Err(Failure::new(format!("the product {} has no meter", product.key)));
+    };
+    let named = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("the plugin of the product {} cannot be used: {error}", product.key))
+    };
+    let meter = &metered.product.meter;
+    let component = manifests.component(&product.key, &metered.plugin.source).map_err(Failure::new)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| named(&error))?;
+    runtime.block_on(async {
+        let plugin =
+            host.load(&component, &meter.plugin, meter.limits).await.map_err(|error| named(&error))?;
+        plugin.validate_config(&meter.config).await.map_err(|error| named(&error))?;
+        Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
+    })
+}
+
+/// The bindings of each product. One that names no product, or whose workload overlaps an older one's, is an error here:
+/// in a cluster it would be a condition.
+fn bindings(
+    manifests: &Manifests,
+    stages: &BTreeMap<ObjectKey, Stage>,
+) -> Result<BTreeMap<ObjectKey, Vec<Binding>>, Failure> {
+    let mut bindings: BTreeMap<ObjectKey, Vec<Binding>> = BTreeMap::new();
+    for checked in manifests.bindings.values() {
+        let key = &checked.binding.key;
+        if !stages.contains_key(&checked.product) {
+            return Err(Failure::new(format!(
+                "the binding {key} names the product {}, which none of the files holds (or which has no meter)",
+                checked.product
+            )));
+        }
+        bindings.entry(checked.product.clone()).or_default().push(checked.binding.clone());
+    }
+    if let Some(unbound) = stages.keys().find(|key| !bindings.contains_key(key)) {
+        return Err(Failure::new(format!(
+            "the product {unbound} has no LicenseBinding, so nothing of it would be metered; add one"
+        )));
+    }
+    Ok(bindings)
+}
+
+fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &SharedSimulator) -> Teller {
+    let clock: Arc<dyn Clock> = clock.clone();
+    Teller {
+        ledger: ledger.clone(),
+        metering: Arc::new(SimulatedMetering::new(simulator.clone(), clock.clone(), Caller::pod(POD))),
+        pace: Arc::new(Pace::meter_usage(clock.clone())),
+        stopping: Arc::new(AtomicBool::new(false)),
+        clock,
+    }
+}
+
+/// Meters and settles side by side, as `run` does, until every hour is settled or its window is over.
+async fn play(
+    clock: &VirtualClock,
+    stages: &mut BTreeMap<ObjectKey, Stage>,
+    teller: &Teller,
+    policies: &Policies,
+    end: Timestamp,
+    problems: &mut BTreeSet<String>,
+) {
+    let is_metered = AtomicBool::new(false);
+    let metering = async {
+        while clock.now() < end {
+            let mut next = Timestamp::MAX;
+            for stage in stages.values_mut() {
+                next = next.min(stage.meter.turn(&stage.house).await);
+                note_problems(&stage.meter, problems);
+            }
+            if next == Timestamp::MAX {
+                break;
+            }
+            clock.sleep_until(next.min(end)).await;
+        }
+        is_metered.store(true, std::sync::atomic::Ordering::Release);
+    };
+    let settling = async {
+        let mut settler = Settler::new(Sender { pod: POD.to_owned(), epoch: 1 });
+        while clock.now() < end {
+            let turn = settler.turn(teller, policies).await;
+            let is_done = is_metered.load(std::sync::atomic::Ordering::Acquire);
+            if is_done && turn.open.is_empty() {
+                break;
+            }
+            clock.sleep_until(turn.next.min(end)).await;
+        }
+    };
+    futures::join!(metering, settling);
+}
+
+fn note_problems(meter: &Meter, problems: &mut BTreeSet<String>) {
+    let findings = meter.findings();
+    for (input, why) in &findings.unavailable_inputs {
+        problems.insert(format!("the input {input} was unavailable: {why}"));
+    }
+    for (binding, finding) in &findings.missed {
+        problems.insert(format!("ticks of {binding} were missed: {}: {}", finding.reason, finding.message));
+    }
+    for key in &findings.dropped_tag_keys {
+        problems.insert(format!("the tag {key} was dropped: a record has at most five keys"));
+    }
+}
+
+fn entries<'a>(
+    clock: &VirtualClock,
+    ledger: &MemoryLedger,
+    products: impl Iterator<Item = &'a ObjectKey>,
+) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    for product in products {
+        let history = clock
+            .drive(ledger.history(product, BillingHour::of(Timestamp::UNIX_EPOCH)))
+            .ok_or_else(|| Failure::new("the ledger did not answer"))?;
+        entries.extend(history.map_err(Failure::new)?);
+    }
+    Ok(entries)
+}
