@@ -3,7 +3,9 @@
 //! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
 
 pub mod backoff;
+pub mod calls;
 pub mod collect;
+pub mod conditions;
 pub mod meter;
 pub mod report;
 pub mod roster;
