@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod calls;
 pub mod collect;
 pub mod conditions;
+pub mod events;
 pub mod meter;
 pub mod report;
 pub mod roster;
