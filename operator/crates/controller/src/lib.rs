@@ -10,3 +10,5 @@ pub mod events;
 pub mod meter;
 pub mod report;
 pub mod roster;
+pub mod watch;
+pub mod work;
