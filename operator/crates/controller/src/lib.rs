@@ -7,6 +7,9 @@ pub mod calls;
 pub mod collect;
 pub mod conditions;
 pub mod events;
+#[cfg(test)]
+mod fake;
+pub mod lease;
 pub mod meter;
 pub mod report;
 pub mod roster;
