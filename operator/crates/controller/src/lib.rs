@@ -3,7 +3,15 @@
 //! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
 
 pub mod backoff;
+pub mod calls;
 pub mod collect;
+pub mod conditions;
+pub mod events;
+#[cfg(test)]
+mod fake;
+pub mod lease;
 pub mod meter;
 pub mod report;
 pub mod roster;
+pub mod watch;
+pub mod work;

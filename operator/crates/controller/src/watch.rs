@@ -1,0 +1,338 @@
+//! Watches: what the API server holds of one kind, and a stream of the objects that change.
+//!
+//! Each namespace in care has a stream with a back-off of its own, so one that is refused holds up no other. An object
+//! that cannot be decoded is kept as such beside the good ones. kube's reflector is not used because it forgets
+//! silently what was deleted while a watch was down; here that is a change like any other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, future, stream};
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tollkeeper_core::identity::ObjectKey;
+
+/// Seconds after which the API server ends a watch. Load balancers drop silent connections after 240 s or later without
+/// telling, and kube notices a dead watch five seconds after this.
+const WATCH_TIMEOUT: u32 = 230;
+
+/// Objects a page when listing.
+const PAGE: u32 = 100;
+
+/// A page of a list that has not come by then never will; longer than the longest back-off of a watch, which is 30 s.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Changes that a slow reader may fall behind by before it is told of everything again.
+const CHANGES: usize = 1024;
+
+/// Failures that lie further apart than this are not one outage.
+const OUTAGE_GAP: Duration = Duration::from_secs(90);
+
+/// The namespaces in care.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// All.
+    Cluster,
+    /// These only.
+    Namespaces(Vec<String>),
+}
+
+/// An object that is there and cannot be decoded.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Undecodable {
+    /// Its metadata, which can.
+    pub metadata: ObjectMeta,
+    /// Why the rest cannot.
+    pub problem: String,
+}
+
+/// An object as the watch has it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Seen<K> {
+    /// As it is, pruned.
+    Object(Arc<K>),
+    /// There, but not to be decoded.
+    Undecodable(Arc<Undecodable>),
+}
+
+/// Consecutive failures.
+struct Outage {
+    since: Instant,
+    last: Instant,
+    problem: String,
+}
+
+/// What the API server holds of one kind.
+pub struct Watched<K> {
+    objects: RwLock<BTreeMap<ObjectKey, Seen<K>>>,
+    changes: broadcast::Sender<ObjectKey>,
+    /// Namespaces that have not been listed yet; `None` before the watch runs.
+    unlisted: watch::Sender<Option<usize>>,
+    outages: Mutex<BTreeMap<String, Outage>>,
+    prune: fn(&mut K),
+}
+
+impl<K> Watched<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + PartialEq
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    /// Nothing yet. `prune` takes away what is large and not needed; `managedFields` go anyway.
+    pub fn new(prune: fn(&mut K)) -> Arc<Self> {
+        Arc::new(Self {
+            objects: RwLock::default(),
+            changes: broadcast::channel(CHANGES).0,
+            unlisted: watch::Sender::new(None),
+            outages: Mutex::default(),
+            prune,
+        })
+    }
+
+    /// Watches until it is stopped.
+    pub async fn run(&self, client: &Client, scope: &Scope, stop: &CancellationToken) {
+        let parts: Vec<(Option<String>, Api<DeserializeGuard<K>>)> = match scope {
+            Scope::Cluster => vec![(None, Api::all(client.clone()))],
+            Scope::Namespaces(names) => names
+                .iter()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .map(|name| (Some(name.clone()), Api::namespaced(client.clone(), name)))
+                .collect(),
+        };
+        self.unlisted.send_replace(Some(parts.len()));
+        let follow = future::join_all(parts.into_iter().map(|(namespace, api)| self.follow(namespace, api)));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = follow => stop.cancelled().await,
+        }
+    }
+
+    /// Whether everything has been listed once.
+    pub fn is_ready(&self) -> bool {
+        *self.unlisted.borrow() == Some(0)
+    }
+
+    /// Returns when everything has been listed once.
+    pub async fn wait_until_ready(&self) {
+        // The sender is our own, so it never closes.
+        let _ = self.unlisted.subscribe().wait_for(|unlisted| *unlisted == Some(0)).await;
+    }
+
+    /// For how long watching has failed without a break, and why at last; `None` if all is well.
+    pub fn failing_for(&self) -> Option<(Duration, String)> {
+        let outages = lock(&self.outages);
+        let current = outages.values().filter(|outage| outage.last.elapsed() < OUTAGE_GAP);
+        let oldest = current.min_by_key(|outage| outage.since)?;
+        Some((oldest.since.elapsed(), oldest.problem.clone()))
+    }
+
+    /// An object.
+    pub fn get(&self, key: &ObjectKey) -> Option<Seen<K>> {
+        self.read().get(key).cloned()
+    }
+
+    /// All objects.
+    pub fn all(&self) -> Vec<(ObjectKey, Seen<K>)> {
+        self.read().iter().map(|(key, seen)| (key.clone(), seen.clone())).collect()
+    }
+
+    /// The keys of all objects.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.read().keys().cloned().collect()
+    }
+
+    /// Objects that are there now, then those that are added, changed or deleted. A reader that falls behind is told of
+    /// everything again.
+    pub fn changes(self: &Arc<Self>) -> impl Stream<Item = ObjectKey> + Send + 'static {
+        let watched = Arc::clone(self);
+        let receiver = self.changes.subscribe();
+        stream::iter(self.keys()).chain(changed_keys(receiver, move || watched.keys()))
+    }
+
+    async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
+        let mut is_listed = false;
+        loop {
+            let config = watcher::Config::default().timeout(WATCH_TIMEOUT).page_size(PAGE);
+            let mut events = std::pin::pin!(watcher(api.clone(), config).default_backoff());
+            // The list that is being read, if one is.
+            let mut listing: Option<BTreeMap<ObjectKey, Seen<K>>> = None;
+            loop {
+                let next = match &listing {
+                    Some(_) => timeout(LIST_TIMEOUT, events.next()).await,
+                    None => Ok(events.next().await),
+                };
+                match next {
+                    Ok(Some(Ok(event))) => {
+                        lock(&self.outages).remove(namespace.as_deref().unwrap_or_default());
+                        if self.take(namespace.as_deref(), &mut listing, event) && !is_listed {
+                            is_listed = true;
+                            self.unlisted.send_modify(|open| *open = open.map(|open| open.saturating_sub(1)));
+                        }
+                    }
+                    Ok(Some(Err(error))) => {
+                        listing = None;
+                        self.failed(namespace.as_deref(), &error.to_string());
+                    }
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.failed(namespace.as_deref(), &format!("a list was not finished in {LIST_TIMEOUT:?}"));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Takes an event; returns whether it ended a list.
+    fn take(
+        &self,
+        namespace: Option<&str>,
+        listing: &mut Option<BTreeMap<ObjectKey, Seen<K>>>,
+        event: Event<DeserializeGuard<K>>,
+    ) -> bool {
+        match event {
+            Event::Init => *listing = Some(BTreeMap::new()),
+            Event::InitApply(object) => {
+                let (key, seen) = self.seen(object);
+                listing.get_or_insert_default().insert(key, seen);
+            }
+            Event::InitDone => {
+                self.replace(namespace, listing.take().unwrap_or_default());
+                return true;
+            }
+            Event::Apply(object) => {
+                let (key, seen) = self.seen(object);
+                self.set(key, Some(seen));
+            }
+            Event::Delete(object) => self.set(key_of(object.meta()), None),
+        }
+        false
+    }
+
+    fn seen(&self, object: DeserializeGuard<K>) -> (ObjectKey, Seen<K>) {
+        let key = key_of(object.meta());
+        let seen = match object.0 {
+            Ok(mut object) => {
+                object.meta_mut().managed_fields = None;
+                (self.prune)(&mut object);
+                Seen::Object(Arc::new(object))
+            }
+            Err(invalid) => {
+                let metadata = ObjectMeta { managed_fields: None, ..invalid.metadata };
+                Seen::Undecodable(Arc::new(Undecodable { metadata, problem: invalid.error }))
+            }
+        };
+        (key, seen)
+    }
+
+    /// A list has been read: what it does not hold is gone.
+    fn replace(&self, namespace: Option<&str>, listed: BTreeMap<ObjectKey, Seen<K>>) {
+        let is_ours = |key: &ObjectKey| namespace.is_none_or(|namespace| namespace == key.namespace);
+        let gone: Vec<ObjectKey> =
+            self.keys().into_iter().filter(|key| is_ours(key) && !listed.contains_key(key)).collect();
+        for key in gone {
+            self.set(key, None);
+        }
+        for (key, seen) in listed {
+            self.set(key, Some(seen));
+        }
+    }
+
+    fn set(&self, key: ObjectKey, seen: Option<Seen<K>>) {
+        let before = match seen.clone() {
+            Some(seen) => self.write().insert(key.clone(), seen),
+            None => self.write().remove(&key),
+        };
+        if differs(before.as_ref(), seen.as_ref()) {
+            if let Some(Seen::Undecodable(broken)) = &seen {
+                let kind = K::kind(&());
+                tracing::error!(object = %key, %kind, problem = %broken.problem, "an object cannot be decoded");
+            }
+            // No reader is no error.
+            let _ = self.changes.send(key);
+        }
+    }
+
+    fn failed(&self, namespace: Option<&str>, problem: &str) {
+        tracing::warn!(kind = %K::kind(&()), namespace, problem, "a watch failed; it will be tried again");
+        let now = Instant::now();
+        let mut outages = lock(&self.outages);
+        let known = outages.get(namespace.unwrap_or_default());
+        let since =
+            known.filter(|outage| outage.last.elapsed() < OUTAGE_GAP).map_or(now, |outage| outage.since);
+        let outage = Outage { since, last: now, problem: problem.to_owned() };
+        outages.insert(namespace.unwrap_or_default().to_owned(), outage);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ObjectKey, Seen<K>>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ObjectKey, Seen<K>>> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys that a channel tells of; all of them if some were missed.
+pub fn changed_keys(
+    receiver: broadcast::Receiver<ObjectKey>,
+    all: impl Fn() -> Vec<ObjectKey> + Send + 'static,
+) -> impl Stream<Item = ObjectKey> + Send + 'static {
+    stream::unfold((receiver, all), async |(mut receiver, all)| {
+        let keys = match receiver.recv().await {
+            Ok(key) => vec![key],
+            Err(broadcast::error::RecvError::Lagged(_)) => all(),
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((stream::iter(keys), (receiver, all)))
+    })
+    .flatten()
+}
+
+/// Whether anything but the version differs: what was pruned may have changed, and nobody wants to know.
+fn differs<K: Resource<DynamicType = ()> + Clone + PartialEq>(
+    before: Option<&Seen<K>>,
+    after: Option<&Seen<K>>,
+) -> bool {
+    match (before, after) {
+        (Some(Seen::Object(before)), Some(Seen::Object(after))) => {
+            let mut before = K::clone(before);
+            before.meta_mut().resource_version.clone_from(&after.meta().resource_version);
+            before != **after
+        }
+        (before, after) => before != after,
+    }
+}
+
+fn key_of(metadata: &ObjectMeta) -> ObjectKey {
+    ObjectKey::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
