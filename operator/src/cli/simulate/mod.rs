@@ -292,7 +292,7 @@ async fn play(
         while clock.now() < end {
             let turn = settler.turn(teller, policies).await;
             let is_done = is_metered.load(std::sync::atomic::Ordering::Acquire);
-            if is_done && turn.open.is_empty() {
+            if is_done && turn.open.iter().all(|entry| entry.settlement.is_terminal()) {
                 break;
             }
             clock.sleep_until(turn.next.min(end)).await;
