@@ -3,6 +3,7 @@
 //! The Lease is only ever replaced with the version that was read, because a patch would steal it. Time is the real and
 //! monotonic one of this process: a holder counts from the start of its last renewal, a follower from when it saw the
 //! record change last, so clocks of nodes are never compared.
+#![allow(clippy::disallowed_methods, reason = "leases live in real, monotonic time, whatever the clock says")]
 
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ struct Held {
 
 /// How a leadership ended.
 enum End {
-    Stopped(Lease),
+    Stopped(Box<Lease>),
     Lost,
 }
 
@@ -105,7 +106,7 @@ impl Elector {
             let end = self.keep(held, &stop).await;
             self.leadership.send_replace(Leadership::Follower);
             match end {
-                End::Stopped(lease) => return self.release(lease).await,
+                End::Stopped(lease) => return self.release(*lease).await,
                 End::Lost => tracing::warn!(epoch, reason = "LeaseLost", "this process leads no more"),
             }
         }
@@ -170,7 +171,7 @@ impl Elector {
     async fn keep(&mut self, mut held: Held, stop: &CancellationToken) -> End {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return End::Stopped(held.lease),
+                () = stop.cancelled() => return End::Stopped(Box::new(held.lease)),
                 () = sleep_until(held.renew_at) => {}
             }
             let started = Instant::now();

@@ -3,6 +3,10 @@
 //! Each namespace in care has a stream with a back-off of its own, so one that is refused holds up no other. An object
 //! that cannot be decoded is kept as such beside the good ones. kube's reflector is not used because it forgets
 //! silently what was deleted while a watch was down; here that is a change like any other.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "outages and pauses of watches are real, whatever the clock says"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
