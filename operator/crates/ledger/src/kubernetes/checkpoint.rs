@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tollkeeper_core::{
     checkpoint::{Checkpoint, CheckpointError, Checkpoints},
     clock::Clock,
+    hour::BillingHour,
     product::Binding,
     usage::Tally,
 };
@@ -128,10 +129,12 @@ impl Checkpoints for KubernetesCheckpoints {
                 .collect();
             json!({"hour": hour, "usage": usage})
         });
+        let now = self.clock.now();
+        let hour = checkpoint.current.as_ref().map_or_else(|| BillingHour::of(now), |(hour, _)| *hour);
         let patch = json!({
             "metadata": {"resourceVersion": object.metadata.resource_version},
             "status": {
-                "checkpoint": {"at": self.clock.now().to_string(), "data": data},
+                "checkpoint": {"at": now, "hour": hour, "data": data},
                 "currentHour": current,
             },
         });

@@ -1,0 +1,407 @@
+//! The stage: everything that `tollkeeper run` needs, in a namespace of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
+use tollkeeper_kit::{ControlPlane, Namespace, Operator, Program, free_port, http_get, wait_until};
+
+/// Virtual seconds in a real one: an hour takes ten seconds.
+const SCALE: u32 = 360;
+
+/// Between ticks. Long enough in real time (1.7 s) for a slow machine to run each tick in time.
+const INTERVAL: &str = "600s";
+
+/// Longest wait for anything, in real time: six virtual hours.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/tollkeeper";
+
+/// A namespace with everything that the operator needs.
+pub struct Stage {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The simulated AWS.
+    pub aws: Operator,
+    aws_url: String,
+    clock: String,
+    operator_env: Vec<(String, String)>,
+    health: String,
+    _folder: tempfile::TempDir,
+}
+
+/// What the cluster and AWS's books say.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The UsageReports, oldest first.
+    pub reports: Vec<Value>,
+    /// AWS's own books.
+    pub books: Value,
+}
+
+impl Stage {
+    /// Sets the stage at this virtual time.
+    pub async fn at(prefix: &str, virtual_start: &str) -> Self {
+        let plane = ControlPlane::shared().await.unwrap();
+        let namespace = plane.namespace(prefix).await.unwrap();
+        install_chart_rights(&namespace).await;
+        let folder = tempfile::tempdir().unwrap();
+        let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let clock = format!("{real:.3},{virtual_start},{SCALE}");
+        let (aws, aws_url) = start_aws(&clock).await;
+
+        let name = namespace.name().to_owned();
+        let pod = operator_pod(&namespace, "tollkeeper-0").await;
+        let api_token = plane.token_for(&name, "tollkeeper", &[], None).await.unwrap();
+        let kubeconfig = plane.kubeconfig_with(&api_token, &name).unwrap();
+        let web_identity = folder.path().join("web-identity");
+        fs::write(&web_identity, identity_of(&namespace, "tollkeeper-0").await).unwrap();
+        let listen = format!("127.0.0.1:{}", free_port().unwrap());
+        let env = [
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+            ("AWS_ENDPOINT_URL", aws_url.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ROLE_ARN", ROLE.to_owned()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", web_identity.display().to_string()),
+            ("TOLLKEEPER_TEST_CLOCK", clock.clone()),
+            ("TOLLKEEPER_POD_UID", pod.uid().unwrap()),
+            ("TOLLKEEPER_POD_NAME", "tollkeeper-0".to_owned()),
+            ("TOLLKEEPER_POD_NAMESPACE", name.clone()),
+            ("TOLLKEEPER_NAMESPACES", name),
+            ("TOLLKEEPER_LISTEN", listen.clone()),
+        ];
+        Self {
+            namespace,
+            aws,
+            aws_url,
+            clock,
+            operator_env: env.map(|(key, value)| (key.to_owned(), value)).into(),
+            health: format!("http://{listen}"),
+            _folder: folder,
+        }
+    }
+
+    /// Starts the operator, as the same pod every time.
+    pub fn start_operator(&self) -> Operator {
+        let env: Vec<(&str, &str)> =
+            self.operator_env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Operator::spawn(Program::Tollkeeper.path().unwrap(), &["run"], &env).unwrap()
+    }
+
+    /// The operator as another pod: what a replaced pod is.
+    pub async fn start_replacement(&self, name: &str, folder: &Path) -> Operator {
+        let pod = operator_pod(&self.namespace, name).await;
+        let token = folder.join(name);
+        fs::write(&token, identity_of(&self.namespace, name).await).unwrap();
+        let (uid, token) = (pod.uid().unwrap(), token.display().to_string());
+        let env: Vec<(&str, &str)> = self
+            .operator_env
+            .iter()
+            .map(|(key, value)| match key.as_str() {
+                "TOLLKEEPER_POD_UID" => (key.as_str(), uid.as_str()),
+                "TOLLKEEPER_POD_NAME" => (key.as_str(), name),
+                "AWS_WEB_IDENTITY_TOKEN_FILE" => (key.as_str(), token.as_str()),
+                _ => (key.as_str(), value.as_str()),
+            })
+            .collect();
+        Operator::spawn(Program::Tollkeeper.path().unwrap(), &["run"], &env).unwrap()
+    }
+
+    /// Base address of the operator's health server.
+    pub fn health(&self) -> &str {
+        &self.health
+    }
+
+    /// The environment of the operator, for other verbs.
+    pub fn kubeconfig(&self) -> &str {
+        self.operator_env
+            .iter()
+            .find(|(key, _)| key == "KUBECONFIG")
+            .map(|(_, value)| value.as_str())
+            .unwrap()
+    }
+
+    /// The three numbers of the test clock.
+    pub fn clock(&self) -> &str {
+        &self.clock
+    }
+
+    /// The example's product, as this stage needs it.
+    pub fn product(&self, name: &str, code: &str, metrics_port: u16) -> MarketplaceProduct {
+        let component = repository().join("plugins/examples/vecdb/vecdb.wasm");
+        let digest = hex::encode(Sha256::digest(fs::read(&component).unwrap()));
+        let text = fs::read_to_string(repository().join("examples/vecdb/product.yaml")).unwrap();
+        let mut product: MarketplaceProduct = serde_yaml::from_str(&text).unwrap();
+        product.metadata.name = Some(name.to_owned());
+        product.metadata.namespace = None;
+        product.spec.product_code = code.to_owned();
+        let mut json = serde_json::to_value(&product).unwrap();
+        json["spec"]["meter"]["interval"] = json!(INTERVAL);
+        json["spec"]["meter"]["plugin"]["source"]["file"] = json!(component.display().to_string());
+        json["spec"]["meter"]["plugin"]["digest"] = json!(format!("sha256:{digest}"));
+        for input in json["spec"]["meter"]["inputs"].as_array_mut().unwrap() {
+            if input["name"] == "engine" {
+                input["scrape"]["port"] = json!(metrics_port);
+            }
+        }
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// A binding for the workload of this namespace.
+    pub fn binding(&self, name: &str, product: &str) -> LicenseBinding {
+        serde_json::from_value(json!({
+            "apiVersion": "tollkeeper.dev/v1alpha1",
+            "kind": "LicenseBinding",
+            "metadata": {"name": name},
+            "spec": {
+                "productRef": {"name": product},
+                "workload": {
+                    "namespaces": [self.namespace.name()],
+                    "selector": {"matchLabels": {"app": "vecdb"}},
+                },
+                "tags": {"CostCenter": "42"},
+                "access": {"irsa": {"roleArn": "arn:aws:iam::123456789012:role/vecdb", "serviceAccountName": "vecdb"}},
+            },
+        }))
+        .unwrap()
+    }
+
+    /// Creates an object.
+    pub async fn create<K>(&self, object: &K) -> K
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + serde::Serialize
+            + serde::de::DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
+    {
+        self.namespace.api::<K>().create(&PostParams::default(), object).await.unwrap()
+    }
+
+    /// The reports and AWS's books.
+    pub async fn observe(&self) -> Observed {
+        let resource =
+            ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", "UsageReport"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.namespace.client(), self.namespace.name(), &resource);
+        let mut reports: Vec<Value> = api
+            .list(&Default::default())
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .map(|report| serde_json::to_value(report).unwrap())
+            .collect();
+        reports.sort_by_key(|report| report["spec"]["hour"].as_str().unwrap_or_default().to_owned());
+        let (_, books) = http_get(&format!("{}/_tollkeeper/books", self.aws_url)).await.unwrap();
+        Observed { reports, books: serde_json::from_str(&books).unwrap() }
+    }
+
+    /// Waits until this many reports are settled.
+    pub async fn settled(&self, reports: usize) -> Observed {
+        wait_until(format!("{reports} settled reports"), PATIENCE, async || {
+            let observed = self.observe().await;
+            let settled =
+                observed.reports.iter().filter(|report| report["status"]["phase"] == "Settled").count();
+            if settled >= reports {
+                Ok(observed)
+            } else {
+                Err(format!("{settled} of {}", observed.reports.len()))
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Waits for a condition of an object to have this status and reason.
+    pub async fn condition(&self, kind: &str, name: &str, aspect: &str, expected: (&str, &str)) -> Value {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", kind));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.namespace.client(), self.namespace.name(), &resource);
+        wait_until(format!("{kind} {name} to be {aspect}={expected:?}"), PATIENCE, async || {
+            let object = api.get(name).await.map_err(|error| error.to_string())?;
+            let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let condition = conditions.iter().find(|condition| condition["type"] == aspect);
+            match condition {
+                Some(found) if found["status"] == expected.0 && found["reason"] == expected.1 => {
+                    Ok(found.clone())
+                }
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+        .unwrap()
+    }
+}
+
+impl Observed {
+    /// Fails unless AWS bills exactly what the ledger says was accepted, once for each slot.
+    pub fn agrees(&self) {
+        assert_eq!(self.books["doubleBills"], json!([]), "double bills: {:#}", self.books["doubleBills"]);
+        let mut billed: Vec<(String, String, u64, String)> = self.books["accepted"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|record| {
+                slot(
+                    record["hour"].as_str(),
+                    record["dimension"].as_str(),
+                    &record["quantity"],
+                    &record["meteringRecordId"],
+                )
+            })
+            .collect();
+        let mut accepted: Vec<(String, String, u64, String)> = self
+            .reports
+            .iter()
+            .flat_map(|report| {
+                let records = report["spec"]["records"].as_array().unwrap();
+                let states = report["status"]["records"].as_array().unwrap();
+                records.iter().zip(states).filter(|(_, state)| state["state"] == "Accepted").map(
+                    |(record, state)| {
+                        slot(
+                            report["spec"]["hour"].as_str(),
+                            record["dimension"].as_str(),
+                            &record["quantity"],
+                            &state["meteringRecordId"],
+                        )
+                    },
+                )
+            })
+            .collect();
+        billed.sort();
+        accepted.sort();
+        assert_eq!(accepted, billed, "the ledger and AWS's books differ");
+    }
+}
+
+fn slot(
+    hour: Option<&str>,
+    dimension: Option<&str>,
+    quantity: &Value,
+    id: &Value,
+) -> (String, String, u64, String) {
+    (
+        hour.unwrap().to_owned(),
+        dimension.unwrap().to_owned(),
+        quantity.as_u64().unwrap(),
+        id.as_str().unwrap().to_owned(),
+    )
+}
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+async fn start_aws(clock: &str) -> (Operator, String) {
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let env = [("TOLLKEEPER_TEST_CLOCK", clock)];
+    let mut aws =
+        Operator::spawn(Program::Tollkeeper.path().unwrap(), &["aws", "--listen", &listen], &env).unwrap();
+    let url = format!("http://{listen}");
+    aws.wait_for_http(&format!("{url}/_tollkeeper/health"), PATIENCE).await.unwrap();
+    (aws, url)
+}
+
+async fn operator_pod(namespace: &Namespace, name: &str) -> Pod {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {"serviceAccountName": "tollkeeper", "containers": [{"name": "tollkeeper", "image": "tollkeeper"}]},
+    }))
+    .unwrap();
+    namespace.api::<Pod>().create(&PostParams::default(), &pod).await.unwrap()
+}
+
+async fn identity_of(namespace: &Namespace, pod: &str) -> String {
+    namespace
+        .control_plane()
+        .token_for(namespace.name(), "tollkeeper", &["sts.amazonaws.com"], Some(pod))
+        .await
+        .unwrap()
+}
+
+/// The chart's ServiceAccount, Roles and bindings, exactly as `helm template` renders them.
+async fn install_chart_rights(namespace: &Namespace) {
+    let name = namespace.name();
+    let rendered = Command::new(Program::Helm.path().unwrap())
+        .args([
+            "template",
+            "tollkeeper",
+            "charts/tollkeeper",
+            "--namespace",
+            name,
+            "--set",
+            "inputs.nodes=true",
+        ])
+        .args(["--set", &format!("watchNamespaces={{{name}}}")])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    let text = String::from_utf8(rendered.stdout).unwrap();
+    for document in text.split("\n---").filter(|document| document.contains("kind:")) {
+        let object: DynamicObject = match serde_yaml::from_str(document) {
+            Ok(object) => object,
+            Err(error) => panic!("{error} in {document}"),
+        };
+        let kind = object.types.clone().unwrap().kind;
+        if !["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]
+            .contains(&kind.as_str())
+        {
+            continue;
+        }
+        apply(namespace, apart(object, name)).await;
+    }
+    let account: Api<ServiceAccount> = namespace.api();
+    account.get("tollkeeper").await.unwrap();
+}
+
+/// Tests share the cluster, so what is not in a namespace gets its name as a suffix.
+fn apart(mut object: DynamicObject, namespace: &str) -> DynamicObject {
+    let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+    if kind.starts_with("Cluster") {
+        object.metadata.name = object.metadata.name.map(|name| format!("{name}-{namespace}"));
+        if let Some(role) = object.data.pointer_mut("/roleRef/name") {
+            *role = json!(format!("{}-{namespace}", role.as_str().unwrap_or_default()));
+        }
+    }
+    object
+}
+
+async fn apply(namespace: &Namespace, object: DynamicObject) {
+    let types = object.types.clone().unwrap();
+    let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
+    let api: Api<DynamicObject> = if types.kind.starts_with("Cluster") {
+        Api::all_with(namespace.client(), &resource)
+    } else {
+        let place = object.metadata.namespace.as_deref().unwrap_or(namespace.name());
+        Api::namespaced_with(namespace.client(), place, &resource)
+    };
+    let params = PatchParams::apply("test").force();
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.unwrap();
+}
+
+/// The present virtual moment of a test clock.
+pub fn virtual_now(clock: &str) -> Timestamp {
+    let mut parts = clock.split(',');
+    let real: f64 = parts.next().unwrap().parse().unwrap();
+    let start: Timestamp = parts.next().unwrap().parse().unwrap();
+    let scale: f64 = parts.next().unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    start + jiff::SignedDuration::from_secs_f64((now - real) * scale)
+}

@@ -1,0 +1,81 @@
+//! A metered hour, end to end: apply, provision, meter, settle; and the same through a `kill -9`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tollkeeper_control_plane::{Stage, Workload};
+
+const CODE: &str = "4pz5x3sgbjnq7t3hb1kqe3v0w";
+
+fn records(report: &Value) -> Vec<(&str, u64)> {
+    report["spec"]["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| (record["dimension"].as_str().unwrap(), record["quantity"].as_u64().unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
+    let stage = Stage::at("meter", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "1500m").await;
+    workload.run_pod(&stage.namespace, "vecdb-1", "2").await;
+    stage.create(&stage.product("vecdb", CODE, workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let mut operator = stage.start_operator();
+    operator.wait_for_http(&format!("{}/readyz", stage.health()), Duration::from_secs(30)).await.unwrap();
+    stage.condition("MarketplaceProduct", "vecdb", "Ready", ("True", "Ready")).await;
+
+    let first = stage.settled(1).await;
+    first.agrees();
+    workload.scan(5);
+    let later = stage.settled(3).await;
+    later.agrees();
+    let full_hour = &later.reports[later.reports.len() - 2];
+    let billed = records(full_hour);
+    assert!(billed.contains(&("instances", 2)), "{billed:?}");
+    assert!(
+        billed.iter().any(|(name, quantity)| *name == "cpu_hours" && (3..=4).contains(quantity)),
+        "{billed:?}"
+    );
+    let scanned: u64 = later
+        .reports
+        .iter()
+        .flat_map(records)
+        .filter(|(name, _)| *name == "gb_scanned")
+        .map(|(_, quantity)| quantity)
+        .sum();
+    assert_eq!(scanned, 10, "two pods share one endpoint, so five gigabytes count twice");
+    assert!(operator.terminate(Duration::from_secs(20)).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn killing_the_operator_changes_nothing_in_the_totals() {
+    let stage = Stage::at("kill", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&stage.product("vecdb", CODE, workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let mut operator = stage.start_operator();
+    stage.settled(1).await;
+    for reports in 2..=4 {
+        workload.scan(3);
+        operator.kill().unwrap();
+        operator.wait(Duration::from_secs(10)).await.unwrap();
+        operator = stage.start_operator();
+        stage.settled(reports).await.agrees();
+    }
+    let last = stage.settled(5).await;
+    last.agrees();
+    let scanned: u64 = last
+        .reports
+        .iter()
+        .flat_map(records)
+        .filter(|(name, _)| *name == "gb_scanned")
+        .map(|(_, quantity)| quantity)
+        .sum();
+    assert_eq!(scanned, 9, "every scanned gigabyte is billed exactly once");
+}
