@@ -64,7 +64,7 @@ struct Held {
 
 /// How a leadership ended.
 enum End {
-    Stopped(Lease),
+    Stopped(Box<Lease>),
     Lost,
 }
 
@@ -105,7 +105,7 @@ impl Elector {
             let end = self.keep(held, &stop).await;
             self.leadership.send_replace(Leadership::Follower);
             match end {
-                End::Stopped(lease) => return self.release(lease).await,
+                End::Stopped(lease) => return self.release(*lease).await,
                 End::Lost => tracing::warn!(epoch, reason = "LeaseLost", "this process leads no more"),
             }
         }
@@ -170,7 +170,7 @@ impl Elector {
     async fn keep(&mut self, mut held: Held, stop: &CancellationToken) -> End {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return End::Stopped(held.lease),
+                () = stop.cancelled() => return End::Stopped(Box::new(held.lease)),
                 () = sleep_until(held.renew_at) => {}
             }
             let started = Instant::now();
