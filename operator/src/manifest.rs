@@ -121,7 +121,8 @@ impl Manifests {
         match source {
             PluginSource::File(path) => {
                 let folder = self.folders.get(product).cloned().unwrap_or_default();
-                let path = folder.join(path);
+                let beside = plugins.zip(path.file_name()).map(|(plugins, name)| plugins.join(name));
+                let path = beside.filter(|path| path.exists()).unwrap_or_else(|| folder.join(path));
                 let length = fs::metadata(&path)
                     .map_err(|error| refused(format!("{}: {error}", path.display())))?
                     .len();

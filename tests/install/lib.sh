@@ -49,59 +49,62 @@ find_server() {
 
 # apt on a private folder for one suite, made from the machine's own sources: the system stays as it is, root is not needed.
 apt_for() {
-    local suite="$1" root="$cache/apt-$1"
-    shift
-    "${1:?}" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$root/sources" -o Dir::State="$root/state" \
-        -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$root/cache" -o APT::Sandbox::User="$(id -un)" -q "${@:2}"
+    local root="$cache/apt-$1" command="$2"
+    shift 2
+    "$command" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$root/sources" -o Dir::State="$root/state" \
+        -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$root/cache" -o APT::Sandbox::User="$(id -un)" -q "$@"
 }
 
-# Fills that folder: the entry that serves the machine's own release, with another suite and with sources.
-debian_suite() {
-    local suite="$1" root="$cache/apt-$1" codename
-    have apt-get || die "the machine has no apt: $2"
-    # Lists of the last day are good enough.
-    [ -z "$(find "$root/ready" -mmin -1440 2>/dev/null)" ] || return 0
-    (
+# Fills that folder, and keeps it locked until apt_done: the entry that serves the machine's own release, with another
+# suite and with sources.
+apt_begin() {
+    local suite="$1" otherwise="$2" root="$cache/apt-$1" codename
+    have apt-get || die "the machine has no apt: $otherwise"
+    if have flock; then
         exec 8>"$cache/.lock-apt-$suite"
         flock 8
-        rm -rf "$root"
-        mkdir -p "$root"/{sources,state/lists/partial,cache/archives/partial}
-        codename="$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-stable}")"
-        # shellcheck disable=SC2016
-        { cat /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } | grep -v '^#' | awk -v RS= -v suite="$suite" -v own="$codename" '
+    fi
+    # Lists of the last day are good enough.
+    [ -z "$(find "$root/ready" -mmin -1440 2>/dev/null)" ] || return 0
+    rm -rf "$root"
+    mkdir -p "$root"/{sources,state/lists/partial,cache/archives/partial}
+    codename="$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-stable}")"
+    # A paragraph a repository, or a line.
+    { cat /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } | { grep -v '^#' || true; } |
+        awk -v RS= -v suite="$suite" -v own="$codename" '
             $0 ~ "(^|\n)Suites:[^\n]*[ \t]" own "([ \t\n]|$)" {
                 gsub(/(^|\n)Suites:[^\n]*/, "\nSuites: " suite); gsub(/(^|\n)Types:[^\n]*/, "\nTypes: deb deb-src")
                 print $0 "\n"; exit
             }' >"$root/sources/machine.sources"
-        { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } | awk -v suite="$suite" -v own="$codename" '
-            $1 == "deb" {
-                for (i = 2; i <= NF; i++) if ($i == own) {
-                    $i = suite; print; $1 = "deb-src"; print; exit
-                }
-            }' >"$root/sources/machine.list"
-        [ -s "$root/sources/machine.sources" ] || [ -s "$root/sources/machine.list" ] ||
-            die "no apt source of $codename was found in /etc/apt: $2"
-        say "reading the package lists of Debian $suite"
-        apt_for "$suite" apt-get update >"$root/update.log" 2>&1 && ! grep -q '^[EW]:' "$root/update.log" || {
-            cat "$root/update.log" >&2
-            die "the package lists of Debian $suite cannot be read: $2"
-        }
-        touch "$root/ready"
-    ) || exit 1
+    { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } |
+        awk -v suite="$suite" -v own="$codename" '
+            $1 == "deb" { for (i = 2; i <= NF; i++) if ($i == own) { $i = suite; print; $1 = "deb-src"; print; exit } }
+        ' >"$root/sources/machine.list"
+    [ -s "$root/sources/machine.sources" ] || [ -s "$root/sources/machine.list" ] ||
+        die "no apt source of $codename was found in /etc/apt: $otherwise"
+    say "reading the package lists of Debian $suite"
+    # apt reports a list that it could not fetch as a warning only.
+    if ! apt_for "$suite" apt-get update >"$root/update.log" 2>&1 || grep -q '^[EW]:' "$root/update.log"; then
+        cat "$root/update.log" >&2
+        die "the package lists of Debian $suite cannot be read: $otherwise"
+    fi
+    touch "$root/ready"
 }
+apt_done() { exec 8>&-; }
 
 # Unpacks Debian packages into $work/root without installing them, which would also start their services.
 debian_unpack() {
     local suite="$1" otherwise="$2"
     shift 2
     need dpkg "$otherwise"
-    debian_suite "$suite" "$otherwise"
+    apt_begin "$suite" "$otherwise"
     mkdir -p "$work/debs" "$work/root"
     say "downloading $* from Debian $suite"
     (cd "$work/debs" && apt_for "$suite" apt-get download "$@" >"$work/download.log" 2>&1) || {
         cat "$work/download.log" >&2
         die "Debian $suite does not serve $*: $otherwise"
     }
+    apt_done
     local deb
     for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work/root"; rm "$deb"; done
 }

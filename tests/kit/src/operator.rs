@@ -37,7 +37,9 @@ impl Operator {
         let file = File::create(folder.path().join(LOG))?;
         let mut command = tied(program);
         command.args(args).envs(env.iter().copied());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child =
+            spawned.map_err(|error| Failure::from(error).while_doing("cannot run setpriv of util-linux"))?;
         let output = Arc::new(Mutex::new(Output { lines: Vec::new(), file }));
         if let Some(stdout) = child.stdout.take() {
             follow(stdout, Arc::clone(&output));

@@ -21,6 +21,8 @@ pub enum Program {
     Helm,
     /// A Python with boto3.
     Python,
+    /// Our own binary, as `cargo` built it beside the tests.
+    Tollkeeper,
 }
 
 impl Program {
@@ -33,6 +35,7 @@ impl Program {
             Self::Kubectl => "TOLLKEEPER_TEST_KUBECTL",
             Self::Helm => "TOLLKEEPER_TEST_HELM",
             Self::Python => "TOLLKEEPER_TEST_PYTHON",
+            Self::Tollkeeper => "TOLLKEEPER_TEST_BINARY",
         }
     }
 
@@ -51,22 +54,25 @@ impl Program {
     /// The order is that of the install scripts: its own variable, `KUBEBUILDER_ASSETS`, what they installed.
     pub fn path(self) -> Result<PathBuf> {
         let variable = self.variable();
-        if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
-            let path = PathBuf::from(path);
+        if let Some(path) = path_in(variable) {
             return if path.is_file() {
                 Ok(path)
             } else {
                 Err(Failure::new(format!("{variable} names {}, which is no file", path.display())))
             };
         }
-        let assets =
-            std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-        if let (Some(assets), Some(name)) = (&assets, self.asset()) {
+        if self == Self::Tollkeeper {
+            return built_beside_the_test();
+        }
+        // Servers of two origins need not fit together.
+        if self == Self::ControllerManager && path_in(Self::ApiServer.variable()).is_some() {
+            return Err(missing(self, "the API server is one that the environment names"));
+        }
+        if let (Some(assets), Some(name)) = (path_in("KUBEBUILDER_ASSETS"), self.asset()) {
             let path = assets.join(name);
             if path.is_file() {
                 return Ok(path);
             }
-            // Servers of two origins need not fit together.
             if self == Self::ControllerManager {
                 return Err(missing(self, &format!("{} has none", assets.display())));
             }
@@ -74,14 +80,17 @@ impl Program {
         let list = installed_list()?;
         let text = std::fs::read_to_string(&list)
             .map_err(|_| missing(self, &format!("{} does not exist", list.display())))?;
-        let path = value_of(&text, variable)
-            .ok_or_else(|| missing(self, &format!("{} lacks it", list.display())))?;
-        if Path::new(path).is_file() {
-            Ok(PathBuf::from(path))
-        } else {
-            Err(missing(self, &format!("{path} is gone")))
+        match value_of(&text, variable).map(Path::new) {
+            Some(path) if path.is_file() => Ok(path.to_owned()),
+            Some(path) => Err(missing(self, &format!("{} is gone", path.display()))),
+            None => Err(missing(self, &format!("{} lacks it", list.display()))),
         }
     }
+}
+
+/// The path that a variable of the environment holds, if it holds anything.
+fn path_in(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn missing(program: Program, why: &str) -> Failure {
@@ -89,12 +98,25 @@ fn missing(program: Program, why: &str) -> Failure {
     Failure::new(format!("{program:?} is missing ({why}): run `make install-tests` or set {variable}"))
 }
 
+/// A test lies in `deps`, one folder below the binaries of its profile.
+fn built_beside_the_test() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let path = test.ancestors().nth(2).map(|profile| profile.join("tollkeeper")).unwrap_or_default();
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(Failure::new(format!(
+            "{} is not built: run `cargo build --workspace --bins --tests`",
+            path.display()
+        )))
+    }
+}
+
 /// The file that `tests/install/all` writes into the cache.
 fn installed_list() -> Result<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = folder("TOLLKEEPER_CACHE")
-        .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("tollkeeper")))
-        .or_else(|| folder("HOME").map(|home| home.join(".cache/tollkeeper")))
+    let cache = path_in("TOLLKEEPER_CACHE")
+        .or_else(|| path_in("XDG_CACHE_HOME").map(|cache| cache.join("tollkeeper")))
+        .or_else(|| path_in("HOME").map(|home| home.join(".cache/tollkeeper")))
         .ok_or_else(|| Failure::new("neither TOLLKEEPER_CACHE, XDG_CACHE_HOME nor HOME is set"))?;
     Ok(cache.join("env"))
 }

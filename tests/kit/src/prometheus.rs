@@ -1,6 +1,6 @@
 //! A Prometheus for one test.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ impl Prometheus {
         on_free_ports(async || Self::start_on(free_port()?, &program, config).await).await
     }
 
-    async fn start_on(port: u16, program: &PathBuf, config: &str) -> Result<Self> {
+    async fn start_on(port: u16, program: &Path, config: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (file, data) = (folder.path().join("prometheus.yml"), folder.path().join("data"));
         std::fs::write(&file, config)?;

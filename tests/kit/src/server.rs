@@ -98,3 +98,90 @@ pub(crate) fn tail(log: &Path, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    async fn gone(pid: &str) -> Result {
+        wait_until(format!("process {pid} is gone"), PATIENCE, async || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Whoever inherits it has yet to take note of its end.
+            if state.is_empty() || state.contains(") Z ") { Ok(()) } else { Err(state) }
+        })
+        .await
+    }
+
+    /// A server whose log says its process id.
+    async fn sleeper(folder: &Path, watched: u32, removes: &Path) -> Result<(Server, String)> {
+        let log = folder.join("log");
+        let args = ["-c".to_owned(), "echo $$; exec sleep 600".to_owned()];
+        let server =
+            Server::start("sleeper", Path::new("/bin/sh"), &args, log.clone(), watched, Some(removes))?;
+        let pid = wait_until("its process id", PATIENCE, async || {
+            std::fs::read_to_string(&log).ok().filter(|text| text.ends_with('\n')).ok_or("no line")
+        })
+        .await?;
+        Ok((server, pid.trim().to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_server_ends_with_the_process_that_it_is_for_and_so_does_its_folder() -> Result {
+        let folder = tempfile::tempdir()?;
+        let removed = folder.path().join("removed");
+        std::fs::create_dir(&removed)?;
+        let mut watched = Command::new("sleep").arg("600").process_group(0).spawn()?;
+        let (_server, pid) = sleeper(folder.path(), watched.id(), &removed).await?;
+        watched.kill()?;
+        watched.wait()?;
+        gone(&pid).await?;
+        wait_until("the folder is removed", PATIENCE, async || {
+            if removed.exists() { Err("it is there") } else { Ok(()) }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_server_ends_with_its_supervisor_even_if_that_is_killed() -> Result {
+        let folder = tempfile::tempdir()?;
+        let kept = folder.path().join("kept");
+        std::fs::create_dir(&kept)?;
+        let (mut server, pid) = sleeper(folder.path(), std::process::id(), &kept).await?;
+        server.supervisor.kill()?;
+        server.supervisor.wait()?;
+        gone(&pid).await
+    }
+
+    #[tokio::test]
+    async fn a_stopped_server_is_gone_and_leaves_the_folder_to_the_run() -> Result {
+        let folder = tempfile::tempdir()?;
+        let kept = folder.path().join("kept");
+        std::fs::create_dir(&kept)?;
+        let (mut server, pid) = sleeper(folder.path(), std::process::id(), &kept).await?;
+        server.stop();
+        gone(&pid).await?;
+        assert!(kept.exists());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_taken_in_between_is_replaced() -> Result {
+        let mut tries = 0;
+        let port = on_free_ports(async || {
+            tries += 1;
+            if tries < 3 {
+                Err(Failure::new("listen tcp: bind: address already in use"))
+            } else {
+                free_port()
+            }
+        })
+        .await?;
+        assert_eq!(tries, 3);
+        assert_ne!(port, 0);
+        Ok(())
+    }
+}

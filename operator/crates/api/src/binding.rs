@@ -25,6 +25,7 @@ use crate::{
     derive = "PartialEq",
     shortname = "licb",
     category = "tollkeeper",
+    validation = Rule::new("size(self.metadata.name) <= 242").message("the name of a binding has at most 242 characters: the names of its reports add the hour"),
     printcolumn(
         name = "PRODUCT",
         type_ = "string",

@@ -20,6 +20,7 @@ pub use tollkeeper_core::product::{AmbiguousPolicy, LatePolicy, Mode};
     derive = "PartialEq",
     shortname = "mpp",
     category = "tollkeeper",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name of a product has at most 63 characters: it is a label of its reports"),
     printcolumn(
         name = "PRODUCT-CODE",
         type_ = "string",

@@ -92,6 +92,7 @@ fn a_refused_product_says_what_is_wrong_where() {
     let input = json!({"name": "nodes", "http": {"url": "http://a"}});
     let cases = [
         ("/metadata/name", Value::Null, "NameMissing", "metadata.name"),
+        ("/metadata/name", json!("n".repeat(64)), "NameTooLong", "metadata.name"),
         ("/spec/productCode", json!("a b"), "InvalidProductCode", "spec.productCode"),
         ("/spec/productId", json!("a b"), "InvalidProductId", "spec.productId"),
         ("/spec/publicKey/pem", json!("nonsense"), "InvalidPublicKey", "spec.publicKey"),
@@ -183,6 +184,7 @@ fn a_refused_binding_says_what_is_wrong_where() {
     let token = "/spec/access/licenseToken";
     let cases = [
         ("/metadata/name".to_owned(), Value::Null, "NameMissing", "metadata.name"),
+        ("/metadata/name".to_owned(), json!("n".repeat(243)), "NameTooLong", "metadata.name"),
         ("/spec/productRef/name".to_owned(), json!(""), "InvalidProductRef", "spec.productRef"),
         ("/spec/buyer".to_owned(), json!({}), "InvalidBuyer", "spec.buyer"),
         ("/spec/buyer/customerIdentifier".to_owned(), json!("X01"), "InvalidBuyer", "spec.buyer"),

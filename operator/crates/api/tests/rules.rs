@@ -65,6 +65,15 @@ fn what_identifies_a_product_cannot_be_changed() {
 }
 
 #[test]
+fn names_leave_room_for_what_is_made_of_them() {
+    let named = |object, length| with(object, "/metadata/name", json!("n".repeat(length)));
+    accepted(&MarketplaceProduct::crd(), &named(product(), 63));
+    refused(&MarketplaceProduct::crd(), &named(product(), 64), "at most 63 characters");
+    accepted(&LicenseBinding::crd(), &named(binding(), 242));
+    refused(&LicenseBinding::crd(), &named(binding(), 243), "at most 242 characters");
+}
+
+#[test]
 fn a_contract_needs_the_product_id() {
     let definition = MarketplaceProduct::crd();
     for pricing in ["Contract", "ContractWithConsumption"] {

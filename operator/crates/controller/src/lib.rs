@@ -12,6 +12,7 @@ pub mod events;
 mod fake;
 pub mod lease;
 pub mod meter;
+pub mod product;
 pub mod report;
 pub mod roster;
 pub mod watch;

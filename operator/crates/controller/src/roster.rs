@@ -39,12 +39,13 @@ pub struct ProductProgress {
 /// What is known about all products.
 pub struct Roster {
     products: Mutex<BTreeMap<ObjectKey, ProductProgress>>,
+    blocked: Mutex<Option<Finding>>,
     changes: broadcast::Sender<ObjectKey>,
 }
 
 impl Default for Roster {
     fn default() -> Self {
-        Self { products: Mutex::default(), changes: broadcast::channel(CHANGES).0 }
+        Self { products: Mutex::default(), blocked: Mutex::default(), changes: broadcast::channel(CHANGES).0 }
     }
 }
 
@@ -61,9 +62,27 @@ impl Roster {
         }
     }
 
+    /// Why nothing can be sent to AWS at the moment.
+    pub fn blocked(&self) -> Option<Finding> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says why nothing can be sent to AWS, or that it can.
+    pub fn set_blocked(&self, finding: Option<Finding>) {
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *blocked != finding {
+            *blocked = finding;
+            for product in self.products().keys() {
+                let _ = self.changes.send(product.clone());
+            }
+        }
+    }
+
     /// Forgets a product that is gone.
     pub fn forget(&self, product: &ObjectKey) {
-        self.products().remove(product);
+        if self.products().remove(product).is_some() {
+            let _ = self.changes.send(product.clone());
+        }
     }
 
     /// What is known of a product.

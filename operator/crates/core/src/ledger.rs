@@ -92,7 +92,8 @@ pub trait Ledger: Send + Sync {
     /// Reads one report.
     async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError>;
 
-    /// Reports of the namespaces in care that may change, earliest deadline first.
+    /// Reports of the namespaces in care that are not `Settled`: those that may change and those that need a person.
+    /// Earliest deadline first.
     async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError>;
 
     /// A product's reports of the hours from `since` on, oldest first.

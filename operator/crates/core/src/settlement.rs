@@ -170,6 +170,11 @@ impl Settlement {
         self.records.iter().filter(|record| !record.state.is_terminal()).count()
     }
 
+    /// Records that AWS took.
+    pub fn accepted(&self) -> usize {
+        self.records.iter().filter(|record| record.state == RecordState::Accepted).count()
+    }
+
     /// What has become of one dimension.
     pub fn record(&self, dimension: &DimensionName) -> Option<&RecordStatus> {
         self.records.iter().find(|record| &record.dimension == dimension)

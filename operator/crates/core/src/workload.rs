@@ -72,6 +72,16 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether an object may belong to both. Only selectors that ask for different values of one label are surely apart.
+    pub fn may_overlap(&self, other: &Self) -> bool {
+        let shares_namespace = self.namespaces.iter().any(|own| other.namespaces.contains(own));
+        let is_apart =
+            self.selector.match_labels.iter().any(|(key, value)| {
+                other.selector.match_labels.get(key).is_some_and(|theirs| theirs != value)
+            });
+        shares_namespace && !is_apart
+    }
+
     /// Whether a namespaced object belongs to it.
     pub fn holds(&self, namespace: &str, labels: &Labels) -> bool {
         self.namespaces.iter().any(|own| own == namespace) && self.selector.matches(labels)
@@ -84,6 +94,19 @@ mod tests {
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn workloads_overlap_unless_one_label_tells_them_apart() {
+        let workload = |namespace: &str, app: &str| Workload {
+            namespaces: vec![namespace.into()],
+            selector: Selector { match_labels: labels(&[("app", app)]), ..Selector::default() },
+        };
+        assert!(workload("a", "db").may_overlap(&workload("a", "db")));
+        assert!(!workload("a", "db").may_overlap(&workload("b", "db")));
+        assert!(!workload("a", "db").may_overlap(&workload("a", "web")));
+        let everything = Workload { namespaces: vec!["a".into()], selector: Selector::default() };
+        assert!(workload("a", "db").may_overlap(&everything));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tollkeeper_core::{
     ledger::{Created, Entry, Ledger, LedgerError},
     product::Binding,
     report::SealedReport,
-    settlement::Settlement,
+    settlement::{Phase, Settlement},
     usage::Tally,
 };
 
@@ -69,8 +69,12 @@ impl Ledger for MemoryLedger {
     }
 
     async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
-        let mut open: Vec<Entry> =
-            self.entries().values().filter(|entry| !entry.settlement.is_terminal()).cloned().collect();
+        let mut open: Vec<Entry> = self
+            .entries()
+            .values()
+            .filter(|entry| entry.settlement.phase() != Phase::Settled)
+            .cloned()
+            .collect();
         open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
         Ok(open)
     }

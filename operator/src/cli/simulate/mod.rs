@@ -70,6 +70,9 @@ pub(crate) struct Simulate {
     /// Seed of the script's chances.
     #[arg(long, env = "TOLLKEEPER_SEED")]
     seed: Option<u64>,
+    /// Folder with the component files that products name by their path in the operator's image.
+    #[arg(long, env = "TOLLKEEPER_PLUGINS", value_name = "FOLDER")]
+    plugins: Option<PathBuf>,
     /// Write the bill as a page, too.
     #[arg(long, env = "TOLLKEEPER_HTML", value_name = "FILE")]
     html: Option<PathBuf>,
@@ -99,7 +102,7 @@ impl Simulate {
         let clock = Arc::new(VirtualClock::starting_at(from));
         let ledger = Arc::new(MemoryLedger::default());
         let simulator = self.simulator()?;
-        let mut stages = stages(&manifests, &trace, &clock, &ledger)?;
+        let mut stages = self.stages(&manifests, &trace, &clock, &ledger)?;
         let bindings = bindings(&manifests, &stages)?;
         for (key, stage) in &mut stages {
             let own = bindings.get(key).cloned().unwrap_or_default();
@@ -147,6 +150,65 @@ impl Simulate {
         Ok(SharedSimulator::new(simulator))
     }
 
+    fn stages(
+        &self,
+        manifests: &Manifests,
+        trace: &Trace,
+        clock: &Arc<VirtualClock>,
+        ledger: &Arc<MemoryLedger>,
+    ) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
+        let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
+        let checkpoints = Arc::new(MemoryCheckpoints::default());
+        let mut stages = BTreeMap::new();
+        for (key, (product, _)) in &manifests.products {
+            let Some(metered) = &product.metered else { continue };
+            let house = House {
+                cluster: CLUSTER.to_owned(),
+                clock: clock.clone(),
+                inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
+                ledger: ledger.clone(),
+                checkpoints: checkpoints.clone(),
+            };
+            let plugin = self.load(&host, manifests, product)?;
+            stages.insert(key.clone(), Stage { meter: Meter::new(metered.product.clone(), plugin), house });
+        }
+        if stages.is_empty() {
+            return Err(Failure::new(
+                "none of the files holds a MarketplaceProduct with spec.meter; add one",
+            ));
+        }
+        Ok(stages)
+    }
+
+    /// Loads a product's plugin and lets it check its configuration.
+    fn load(
+        &self,
+        host: &WasmHost,
+        manifests: &Manifests,
+        product: &CheckedProduct,
+    ) -> Result<LoadedPlugin, Failure> {
+        let Some(metered) = &product.metered else {
+            return Err(Failure::new(format!("the product {} has no meter", product.key)));
+        };
+        let named = |error: &dyn std::fmt::Display| {
+            Failure::new(format!("the plugin of the product {} cannot be used: {error}", product.key))
+        };
+        let meter = &metered.product.meter;
+        let component = manifests
+            .component(&product.key, &metered.plugin.source, self.plugins.as_deref())
+            .map_err(Failure::new)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| named(&error))?;
+        runtime.block_on(async {
+            let plugin =
+                host.load(&component, &meter.plugin, meter.limits).await.map_err(|error| named(&error))?;
+            plugin.validate_config(&meter.config).await.map_err(|error| named(&error))?;
+            Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
+        })
+    }
+
     fn report(&self, simulation: &Simulation, manifests: &Manifests) -> Result<(), Failure> {
         match self.output {
             Output::Json => print::json(&simulation.json())?,
@@ -163,53 +225,6 @@ impl Simulate {
             }
         }
     }
-}
-
-fn stages(
-    manifests: &Manifests,
-    trace: &Trace,
-    clock: &Arc<VirtualClock>,
-    ledger: &Arc<MemoryLedger>,
-) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
-    let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
-    let checkpoints = Arc::new(MemoryCheckpoints::default());
-    let mut stages = BTreeMap::new();
-    for (key, (product, _)) in &manifests.products {
-        let Some(metered) = &product.metered else { continue };
-        let house = House {
-            cluster: CLUSTER.to_owned(),
-            clock: clock.clone(),
-            inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
-            ledger: ledger.clone(),
-            checkpoints: checkpoints.clone(),
-        };
-        let plugin = load(&host, manifests, product)?;
-        stages.insert(key.clone(), Stage { meter: Meter::new(metered.product.clone(), plugin), house });
-    }
-    if stages.is_empty() {
-        return Err(Failure::new("none of the files holds a MarketplaceProduct with spec.meter; add one"));
-    }
-    Ok(stages)
-}
-
-/// Loads a product's plugin and lets it check its configuration.
-fn load(host: &WasmHost, manifests: &Manifests, product: &CheckedProduct) -> Result<LoadedPlugin, Failure> {
-    let Some(metered) = &product.metered else {
-        return Err(Failure::new(format!("the product {} has no meter", product.key)));
-    };
-    let named = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("the plugin of the product {} cannot be used: {error}", product.key))
-    };
-    let meter = &metered.product.meter;
-    let component = manifests.component(&product.key, &metered.plugin.source).map_err(Failure::new)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| named(&error))?;
-    runtime.block_on(async {
-        let plugin =
-            host.load(&component, &meter.plugin, meter.limits).await.map_err(|error| named(&error))?;
-        plugin.validate_config(&meter.config).await.map_err(|error| named(&error))?;
-        Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
-    })
 }
 
 /// The bindings of each product. One that names no product, or whose workload overlaps an older one's, is an error here:
@@ -277,7 +292,7 @@ async fn play(
         while clock.now() < end {
             let turn = settler.turn(teller, policies).await;
             let is_done = is_metered.load(std::sync::atomic::Ordering::Acquire);
-            if is_done && turn.open.is_empty() {
+            if is_done && turn.open.iter().all(|entry| entry.settlement.is_terminal()) {
                 break;
             }
             clock.sleep_until(turn.next.min(end)).await;

@@ -19,6 +19,9 @@ use crate::{
     shared::Buyer,
 };
 
+/// Longest name of an object, less the hour that the name of a report adds.
+const MAX_NAME: usize = 253 - "-2026112114".len();
+
 /// A binding whose every field has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedBinding {
@@ -65,6 +68,11 @@ pub enum InvalidBinding {
     /// It has no name.
     #[error("metadata.name is missing; name the binding")]
     Unnamed,
+    /// Its name leaves no room for the hour in the names of its reports.
+    #[error(
+        "metadata.name has {0} characters; choose a name of at most 242, as the names of the reports add the hour"
+    )]
+    NameTooLong(usize),
     /// It names no product.
     #[error("spec.productRef.name is empty; name a MarketplaceProduct of this namespace")]
     Product,
@@ -111,6 +119,7 @@ impl InvalidBinding {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unnamed => "NameMissing",
+            Self::NameTooLong(_) => "NameTooLong",
             Self::Product => "InvalidProductRef",
             Self::BuyerIdentity | Self::Buyer { .. } => "InvalidBuyer",
             Self::Namespace(_) => "InvalidWorkload",
@@ -129,6 +138,9 @@ impl TryFrom<&LicenseBinding> for CheckedBinding {
     fn try_from(object: &LicenseBinding) -> Result<Self, Self::Error> {
         let spec = &object.spec;
         let key = key_of(&object.metadata).ok_or(InvalidBinding::Unnamed)?;
+        if key.name.len() > MAX_NAME {
+            return Err(InvalidBinding::NameTooLong(key.name.len()));
+        }
         if spec.product_ref.name.is_empty() {
             return Err(InvalidBinding::Product);
         }

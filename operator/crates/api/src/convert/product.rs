@@ -18,6 +18,9 @@ use crate::{
     product::{Delivery, MarketplaceProduct, NotEntitledPolicy, Pricing},
 };
 
+/// Longest value of a label, which a product's name becomes.
+const MAX_NAME: usize = 63;
+
 /// Most dimensions of a product.
 const MAX_DIMENSIONS: usize = 200;
 
@@ -87,6 +90,11 @@ pub enum InvalidProduct {
     /// It has no name.
     #[error("metadata.name is missing; name the product")]
     Unnamed,
+    /// Its name is no label.
+    #[error(
+        "metadata.name has {0} characters; choose a name of at most 63, as it becomes a label of the reports"
+    )]
+    NameTooLong(usize),
     /// The product code is not one.
     #[error("spec.productCode: {0}; copy it from the seller portal")]
     ProductCode(InvalidName),
@@ -154,6 +162,7 @@ impl InvalidProduct {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unnamed => "NameMissing",
+            Self::NameTooLong(_) => "NameTooLong",
             Self::ProductCode(_) => "InvalidProductCode",
             Self::ProductIdMissing(_) => "ProductIdMissing",
             Self::ProductId(_) => "InvalidProductId",
@@ -183,6 +192,9 @@ impl TryFrom<&MarketplaceProduct> for CheckedProduct {
     fn try_from(object: &MarketplaceProduct) -> Result<Self, Self::Error> {
         let spec = &object.spec;
         let key = key_of(&object.metadata).ok_or(InvalidProduct::Unnamed)?;
+        if key.name.len() > MAX_NAME {
+            return Err(InvalidProduct::NameTooLong(key.name.len()));
+        }
         let code: ProductCode = spec.product_code.parse().map_err(InvalidProduct::ProductCode)?;
         let id = spec.product_id.as_deref().map(str::parse).transpose().map_err(InvalidProduct::ProductId)?;
         if id.is_none() && spec.pricing.is_contract() {

@@ -4,6 +4,7 @@
 //! alike. Nothing in it waits for AWS, so a slow submission never costs a tick.
 
 mod act;
+mod drive;
 mod finding;
 mod observe;
 #[cfg(test)]
@@ -27,7 +28,10 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
-pub use self::finding::{Finding, Findings};
+pub use self::{
+    drive::{Assignment, Meters},
+    finding::{Finding, Findings},
+};
 
 /// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
 /// last value. More often would be felt in etcd.
@@ -162,11 +166,16 @@ impl Meter {
         }
     }
 
-    /// How far a binding has got; `None` if it is not metered here or its checkpoint has not been read yet.
-    pub fn progress(&self, binding: &ObjectKey) -> Option<Progress> {
-        let metered = self.bindings.get(binding).filter(|metered| metered.restored)?;
-        let last_hour = metered.tally.hours().map(|(hour, _)| hour).last();
-        Some(Progress { has_open_hours: last_hour.is_some(), last_hour })
+    /// How far the bindings are; those whose checkpoint has not been read yet are left out.
+    pub fn all_progress(&self) -> BTreeMap<ObjectKey, Progress> {
+        self.bindings
+            .iter()
+            .filter(|(_, metered)| metered.restored)
+            .map(|(key, metered)| {
+                let last_hour = metered.tally.hours().map(|(hour, _)| hour).last();
+                (key.clone(), Progress { has_open_hours: last_hour.is_some(), last_hour })
+            })
+            .collect()
     }
 
     /// What conditions and events should say.

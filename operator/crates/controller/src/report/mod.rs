@@ -4,6 +4,7 @@
 //! written down is kept and written first; if the process dies before, its pod sends the identical request again.
 
 mod act;
+mod drive;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +25,10 @@ use tollkeeper_core::{
     pace::Pace,
     plan::submission::{self, Sender},
     product::Policy,
-    settlement::{Attempt, RecordState},
+    settlement::{Attempt, Phase, RecordState},
 };
 
+pub use self::drive::run;
 use crate::backoff::Backoff;
 
 /// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
@@ -72,7 +74,7 @@ pub struct Settler {
 pub struct Turn {
     /// When to come back.
     pub next: Timestamp,
-    /// The reports as they are now, earliest deadline first.
+    /// The reports that are not `Settled`, as they are now, earliest deadline first.
     pub open: Vec<Entry>,
     /// Reports that changed, as they are now.
     pub changed: Vec<Entry>,
@@ -141,7 +143,7 @@ impl Settler {
             if after != before {
                 turn.changed.push(after.clone());
             }
-            if !after.settlement.is_terminal() {
+            if after.settlement.phase() != Phase::Settled {
                 turn.open.push(after);
             }
         }

@@ -80,6 +80,8 @@ impl KubernetesLedger {
         json!({
             "phase": settlement.phase().as_str(),
             "records": settlement.records,
+            "accepted": settlement.accepted(),
+            "unsettled": settlement.unsettled(),
             "conditions": [settled_condition(report, settlement, self.clock.now())],
         })
     }
@@ -231,7 +233,6 @@ impl Ledger for KubernetesLedger {
         for api in self.scopes() {
             for object in self.list(&api, &selector).await? {
                 match entry(&object) {
-                    Ok(entry) if entry.settlement.is_terminal() => {}
                     Ok(entry) => open.push(entry),
                     // One damaged report must not stop the others; its product's seal reports it.
                     Err(error) => tracing::error!(reason = error.reason(), %error, "a report is left alone"),

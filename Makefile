@@ -1,0 +1,66 @@
+# The one door: everything that a person or CI does with this repository starts here. `make` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# As in tests/install/lib.sh, which fills it.
+export TOLLKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tollkeeper
+# Where the install scripts put the servers and tools.
+INSTALLED := set -a; . "$(TOLLKEEPER_CACHE)/env"; set +a;
+NEXTEST := "$${TOLLKEEPER_CARGO_NEXTEST:-cargo-nextest}" nextest run --workspace --profile $(if $(CI),ci,default)
+CARGO_DENY := eval "$$(tests/install/cargo-deny)"; "$${TOLLKEEPER_CARGO_DENY:-cargo-deny}"
+# Tests with this word in their name compare committed files with the code, and write them anew with UPDATE=1.
+COMMITTED := -E 'test(committed)'
+# One set of targets for every command: what one has built, the next finds.
+TARGETS := --workspace --bins --tests
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## meter a vector database for a month: no cluster, no AWS account
+	cargo build --release --locked --package tollkeeper
+	./target/release/tollkeeper simulate examples/vecdb/product.yaml examples/vecdb/binding.yaml \
+		--signals examples/vecdb/trace.jsonl --html target/demo.html
+
+.PHONY: test
+test: install-tests build-tests ## install the test servers, run every test (ARGS='-p NAME' or a filter for some)
+	$(INSTALLED) $(NEXTEST) $(ARGS)
+
+.PHONY: install-tests
+install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, kubectl, Helm, boto3, std's source
+	@tests/install/all
+
+.PHONY: build-tests
+build-tests:
+	cargo build --locked $(TARGETS)
+
+.PHONY: lint
+lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
+
+.PHONY: format-check directions clippy
+format-check:
+	cargo fmt --all --check
+directions:
+	.ci/check-directions --prove
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## banned crates, licenses and sources of the dependencies
+	@$(CARGO_DENY) check bans licenses sources
+
+.PHONY: advisories
+advisories: ## known vulnerabilities of the dependencies; needs the internet
+	@$(CARGO_DENY) check advisories
+
+.PHONY: drift
+drift: install-tests build-tests ## fail where a committed file is not what the code generates
+	$(INSTALLED) $(NEXTEST) $(COMMITTED)
+	for wasm in plugins/*/*/*.wasm; do [ ! -e "$$wasm" ] || plugins/build "$$(basename "$$wasm" .wasm)" --check; done
+
+.PHONY: generate
+generate: install-tests build-tests ## write the files anew that `drift` compares
+	$(INSTALLED) UPDATE=1 $(NEXTEST) $(COMMITTED)
+	for wasm in plugins/*/*/*.wasm; do [ ! -e "$$wasm" ] || plugins/build "$$(basename "$$wasm" .wasm)"; done

@@ -1,0 +1,56 @@
+//! All writes of a product's reconciliation but its status.
+
+use kube::{Api, ResourceExt as _, api::Patch};
+use serde_json::json;
+use tollkeeper_api::{MarketplaceProduct, SETTLE_FINALIZER};
+
+use super::{
+    ProductHouse,
+    observe::Observed,
+    plan::{Finalizer, Plan},
+};
+use crate::{
+    calls::{CallError, call, patch_params},
+    meter::Assignment,
+};
+
+/// Does what the plan says.
+pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) -> Result<(), CallError> {
+    // The finalizer comes first: usage that nobody would settle must not be measured.
+    change_finalizer(observed, plan.finalizer, house).await?;
+    house.roster.update(&observed.key, |progress| progress.overlapping.clone_from(&plan.overlapping));
+    let metered = observed.checked.as_ref().ok().and_then(|checked| checked.metered.as_ref());
+    match (&plan.metering, metered, &observed.plugin) {
+        (Some(bindings), Some(metered), Some(Ok(plugin))) => house.meters.assign(Assignment {
+            cluster: observed.cluster.clone(),
+            product: metered.product.clone(),
+            plugin: plugin.clone(),
+            bindings: bindings.clone(),
+        }),
+        // A changed plugin that cannot be loaded: the meter goes on with the old one.
+        (None, Some(_), Some(Err(_))) if observed.rival.is_none() => {}
+        _ => house.meters.dismiss(&observed.key).await,
+    }
+    Ok(())
+}
+
+async fn change_finalizer(
+    observed: &Observed,
+    change: Finalizer,
+    house: &ProductHouse,
+) -> Result<(), CallError> {
+    let mut finalizers = observed.object.finalizers().to_vec();
+    match change {
+        Finalizer::Keep => return Ok(()),
+        Finalizer::Add => finalizers.push(SETTLE_FINALIZER.to_owned()),
+        Finalizer::Remove => finalizers.retain(|own| own != SETTLE_FINALIZER),
+    }
+    let patch = json!({
+        "metadata": {"resourceVersion": observed.object.resource_version(), "finalizers": finalizers}
+    });
+    let api: Api<MarketplaceProduct> = Api::namespaced(house.client.clone(), &observed.key.namespace);
+    match call(api.patch(&observed.key.name, &patch_params(), &Patch::Merge(&patch))).await {
+        Err(CallError::Absent) if change == Finalizer::Remove => Ok(()),
+        other => other.map(|_| ()),
+    }
+}

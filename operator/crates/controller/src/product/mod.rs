@@ -1,0 +1,85 @@
+//! The reconciler of `MarketplaceProduct`: observe, plan, act, report.
+//!
+//! It loads the plugin, decides which bindings are metered, and hands both to the product's meter. It bills nothing.
+
+mod act;
+mod observe;
+mod plan;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
+use tollkeeper_core::{clock::Clock, identity::ObjectKey, plugin::PluginHost};
+
+use crate::{
+    calls::CallError,
+    events::Events,
+    meter::{LoadedPlugin, Meters},
+    roster::Roster,
+    watch::Watched,
+    work::Next,
+};
+
+/// How often a product is looked at when nothing changes: a plugin in a ConfigMap is not watched, and a plugin that could
+/// not be loaded may be there now.
+const RESYNC: SignedDuration = SignedDuration::from_mins(1);
+
+/// What the reconciler works with.
+pub struct ProductHouse {
+    /// Writes objects.
+    pub client: Client,
+    /// The present moment.
+    pub clock: Arc<dyn Clock>,
+    /// All products.
+    pub products: Arc<Watched<MarketplaceProduct>>,
+    /// All bindings.
+    pub bindings: Arc<Watched<LicenseBinding>>,
+    /// Loads plugins.
+    pub host: Arc<dyn PluginHost>,
+    /// The meters of this process.
+    pub meters: Arc<Meters>,
+    /// What meters and settler have come to.
+    pub roster: Arc<Roster>,
+    /// Tells people.
+    pub events: Events,
+    /// What is kept from one pass to the next.
+    pub memory: Memory,
+}
+
+/// What is kept from one pass to the next; losing it costs time only.
+#[derive(Default)]
+pub struct Memory {
+    plugins: Mutex<BTreeMap<ObjectKey, (observe::PluginKey, LoadedPlugin)>>,
+    namespaces: Mutex<BTreeMap<String, String>>,
+    deletions: Mutex<BTreeMap<ObjectKey, Timestamp>>,
+}
+
+/// Reconciles one product.
+pub async fn reconcile(key: ObjectKey, house: &ProductHouse) -> Next {
+    match pass(&key, house).await {
+        Ok(()) => Next::At(house.clock.now() + RESYNC),
+        Err(error) => {
+            tracing::warn!(product = %key, reason = error.reason(), %error, "not reconciled; it will be tried again");
+            Next::Failed
+        }
+    }
+}
+
+async fn pass(key: &ObjectKey, house: &ProductHouse) -> Result<(), CallError> {
+    let Some(observed) = observe::observe(key, house).await? else {
+        house.meters.dismiss(key).await;
+        house.roster.forget(key);
+        return Ok(());
+    };
+    let plan = plan::plan(&observed);
+    act::act(&observed, &plan, house).await?;
+    report::report(&observed, &plan, house).await
+}

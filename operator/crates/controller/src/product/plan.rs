@@ -1,0 +1,209 @@
+//! What a product's reconciliation comes to: pure, and it cannot fail.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use tollkeeper_api::{
+    convert::CheckedProduct,
+    product::{Delivery, Pricing},
+};
+use tollkeeper_core::{identity::ObjectKey, product::Binding};
+
+use super::observe::{Observed, ObservedBinding};
+use crate::{
+    conditions::{Verdict, Voice, ready},
+    meter::Finding,
+};
+
+pub(super) const PLUGIN_READY: &str = "PluginReady";
+pub(super) const INPUTS_READY: &str = "InputsReady";
+pub(super) const METERING: &str = "Metering";
+
+/// A deleted product is let go this long after its deletion was seen, whatever is open: AWS takes nothing any more.
+const LONGEST_FAREWELL: SignedDuration = SignedDuration::from_hours(7);
+
+/// What to do with the product's finalizer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Finalizer {
+    Keep,
+    Add,
+    Remove,
+}
+
+/// What a reconciliation comes to.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Plan {
+    /// The bindings to meter and whether each is ending; `None` if the product is not metered.
+    pub(super) metering: Option<Vec<(Binding, bool)>>,
+    /// Bindings that stay unmetered, and the older one in their way.
+    pub(super) overlapping: BTreeMap<ObjectKey, ObjectKey>,
+    pub(super) finalizer: Finalizer,
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+/// Plans.
+pub(super) fn plan(observed: &Observed) -> Plan {
+    let (bindings, overlapping) = admitted(&observed.bindings);
+    let refusal = refusal(observed);
+    let is_meterable = refusal.is_none() && matches!(observed.plugin, Some(Ok(_)));
+    // A product whose meter runs goes on with it while its new plugin or spec cannot be used.
+    let metering = is_meterable.then(|| {
+        bindings.into_iter().map(|one| (one.binding.clone(), one.is_ending || observed.is_deleted)).collect()
+    });
+    let finalizer = finalizer(observed, metering.is_some());
+    let verdicts = match refusal {
+        Some(verdict) => vec![Verdict { aspect: crate::conditions::READY, ..verdict }],
+        None => verdicts(observed),
+    };
+    Plan { metering, overlapping, finalizer, verdicts }
+}
+
+/// The bindings to meter, oldest first, and the others with the older one in their way.
+fn admitted(bindings: &[ObservedBinding]) -> (Vec<&ObservedBinding>, BTreeMap<ObjectKey, ObjectKey>) {
+    let mut by_age: Vec<&ObservedBinding> = bindings.iter().collect();
+    by_age.sort_by_key(|one| (one.created.clone().map(|time| time.0), one.binding.key.clone()));
+    let mut admitted: Vec<&ObservedBinding> = Vec::new();
+    let mut overlapping = BTreeMap::new();
+    for one in by_age {
+        let older = admitted.iter().find(|older| {
+            !older.is_ending && !one.is_ending && older.binding.workload.may_overlap(&one.binding.workload)
+        });
+        match older {
+            Some(older) => {
+                overlapping.insert(one.binding.key.clone(), older.binding.key.clone());
+            }
+            None => admitted.push(one),
+        }
+    }
+    (admitted, overlapping)
+}
+
+/// Why the product is not metered at all.
+fn refusal(observed: &Observed) -> Option<Verdict> {
+    let checked = match &observed.checked {
+        Ok(checked) => checked,
+        Err(error) => return Some(Verdict::fails(METERING, error.reason(), error.to_string())),
+    };
+    if checked.delivery == Delivery::SaaS {
+        return Some(Verdict::fails(
+            METERING,
+            "DeliveryNotSupported",
+            "products with delivery SaaS are not metered by this version; use Container",
+        ));
+    }
+    let rival = observed.rival.as_ref()?;
+    Some(Verdict::fails(
+        METERING,
+        "ProductCodeTaken",
+        format!(
+            "the older product {rival} has the same product code; AWS would take only the first record of both: remove one"
+        ),
+    ))
+}
+
+fn finalizer(observed: &Observed, is_metered: bool) -> Finalizer {
+    let progress = &observed.progress;
+    let is_done = progress.unsettled == 0
+        && progress.oldest_unsettled.is_none()
+        && progress.bindings.values().all(|binding| !binding.has_open_hours)
+        && (!is_metered
+            || observed.bindings.iter().all(|one| progress.bindings.contains_key(&one.binding.key)));
+    let is_over =
+        observed.deleted_since.is_some_and(|since| observed.now.duration_since(since) >= LONGEST_FAREWELL);
+    match (observed.is_deleted, observed.has_finalizer) {
+        (false, false) if is_metered => Finalizer::Add,
+        (true, true) if is_done || is_over => Finalizer::Remove,
+        _ => Finalizer::Keep,
+    }
+}
+
+fn verdicts(observed: &Observed) -> Vec<Verdict> {
+    let parts = [plugin_ready(observed), inputs_ready(observed), metering(observed)];
+    let verdict = ready(&parts, "usage is measured and billed");
+    [verdict].into_iter().chain(parts).collect()
+}
+
+fn plugin_ready(observed: &Observed) -> Verdict {
+    match &observed.plugin {
+        None => {
+            Verdict::holds(PLUGIN_READY, "NotNeeded", "the product has no meter").with_voice(Voice::Silent)
+        }
+        Some(Err(finding)) => Verdict::fails(PLUGIN_READY, finding.reason, finding.message.clone()),
+        Some(Ok(loaded)) => {
+            let manifest = loaded.plugin.manifest();
+            Verdict::holds(PLUGIN_READY, "Loaded", format!("{} {}", manifest.name, manifest.version))
+        }
+    }
+}
+
+fn inputs_ready(observed: &Observed) -> Verdict {
+    let findings = &observed.progress.findings;
+    let joined = |problems: &BTreeMap<String, String>| {
+        problems.iter().map(|(input, why)| format!("{input}: {why}")).collect::<Vec<_>>().join("; ")
+    };
+    if observed.plugin.is_none() {
+        Verdict::holds(INPUTS_READY, "NotNeeded", "the product has no meter").with_voice(Voice::Silent)
+    } else if !findings.unavailable_inputs.is_empty() {
+        Verdict::fails(INPUTS_READY, "InputUnavailable", joined(&findings.unavailable_inputs))
+    } else if !findings.partial_inputs.is_empty() {
+        Verdict::fails(INPUTS_READY, "InputIncomplete", joined(&findings.partial_inputs))
+    } else if findings.has_ticked {
+        Verdict::holds(INPUTS_READY, "Collected", "every input could be read").with_voice(Voice::Silent)
+    } else {
+        Verdict::unknown(INPUTS_READY, "NotCollected", "no tick has been due yet")
+    }
+}
+
+fn metering(observed: &Observed) -> Verdict {
+    if observed.plugin.is_none() {
+        return Verdict::holds(METERING, "NotNeeded", "the product has no meter").with_voice(Voice::Silent);
+    }
+    if let Some(finding) = problem(observed) {
+        return Verdict::fails(METERING, finding.reason, finding.message);
+    }
+    let findings = &observed.progress.findings;
+    let is_shadow = observed.checked.as_ref().is_ok_and(is_shadow);
+    if !findings.dropped_tag_keys.is_empty() {
+        let keys: Vec<_> = findings.dropped_tag_keys.iter().map(String::as_str).collect();
+        let message = format!("a record has at most five tag keys; these were dropped: {}", keys.join(", "));
+        return Verdict::holds(METERING, "TagsDropped", message).with_voice(Voice::Warning);
+    }
+    match (findings.has_ticked, is_shadow) {
+        (true, false) => Verdict::holds(METERING, "Metered", "ticks run and hours are settled"),
+        (true, true) => Verdict::holds(METERING, "Shadow", "ticks run and hours are sealed; nothing is sent"),
+        (false, _) => Verdict::unknown(METERING, "Starting", "no tick has been due yet"),
+    }
+}
+
+fn is_shadow(checked: &CheckedProduct) -> bool {
+    checked
+        .metered
+        .as_ref()
+        .is_some_and(|metered| metered.product.mode == tollkeeper_core::product::Mode::Shadow)
+}
+
+/// The first thing that is wrong with the metering of a product, the one that costs most first.
+fn problem(observed: &Observed) -> Option<Finding> {
+    let progress = &observed.progress;
+    let no_binding = || {
+        observed.bindings.iter().all(|one| one.is_ending).then(|| Finding {
+            reason: "NoBinding",
+            message: "no LicenseBinding names this product, so nothing of it is metered; create one"
+                .to_owned(),
+        })
+    };
+    let missed = || {
+        let (binding, finding) = progress.findings.missed.iter().next()?;
+        let message = format!("the last tick of {binding} was missed: {}", finding.message);
+        Some(Finding { reason: finding.reason, message })
+    };
+    let is_paid = observed.checked.as_ref().is_ok_and(|checked| checked.pricing != Pricing::Free);
+    progress
+        .findings
+        .storage
+        .clone()
+        .or_else(|| observed.blocked.clone().filter(|_| is_paid))
+        .or_else(|| progress.attention.clone())
+        .or_else(no_binding)
+        .or_else(missed)
+}
