@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a lease lives in real time")]
+
 use serde_json::json;
 
 use super::*;

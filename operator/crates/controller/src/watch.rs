@@ -182,6 +182,7 @@ where
         self.set(key, pruned);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the back-off of a connection is real")]
     async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
         let mut is_listed = false;
         loop {
@@ -284,6 +285,7 @@ where
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "an outage is as long as it is")]
     fn failed(&self, namespace: Option<&str>, problem: &str) {
         tracing::warn!(kind = %K::kind(&()), namespace, problem, "a watch failed; it will be tried again");
         let now = Instant::now();

@@ -189,7 +189,8 @@ fn step(
         Err(problem) => return (None, Some(problem)),
     };
     if matches!(found.content, Content::Secret { is_opaque: false, .. }) {
-        let message = format!("{id} is of another type than Opaque, which cannot be changed; it is made anew");
+        let message =
+            format!("{id} is of another type than Opaque, which cannot be changed; it is made anew");
         return (Some(delete(&id, found)), Some(waits("Replacing", message)));
     }
     if found.is_as_wanted(&content, owner) {

@@ -113,4 +113,3 @@ fn a_deleted_binding_that_cannot_be_decoded_goes_in_the_end() {
     assert_eq!(waits_for(&observed, now()), "ProductUnknown");
     assert!(plan(&observed, now() + SignedDuration::from_hours(7)).is_release);
 }
-

@@ -203,3 +203,18 @@ impl fmt::Debug for Hidden {
         f.write_str("(hidden)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_are_read_as_they_are_written() {
+        for id in [ObjectId::service_account("a.b-c"), ObjectId::secret("d")] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        for text in ["", "Secret", "Secret/", "Pod/a"] {
+            assert!(text.parse::<ObjectId>().is_err(), "{text}");
+        }
+    }
+}

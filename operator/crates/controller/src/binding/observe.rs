@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Secret, ServiceAccount},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference},
 };
 use kube::{Api, Resource};
 use tollkeeper_api::{
@@ -168,6 +168,20 @@ impl Observed {
     /// Whether the binding has ever been measured.
     pub fn has_checkpoint(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.checkpoint.is_some())
+    }
+
+    /// The conditions as they are.
+    pub fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    /// How far metering and settling are; `None` right after a start, when only bindings have been chosen.
+    pub fn known_progress(&self) -> Option<&ProductProgress> {
+        let is_awaited = self.product.as_ref().is_some_and(|product| product.is_to_be_metered);
+        self.progress.as_ref().filter(|progress| {
+            let has_settled = progress.last_settled.is_some() || progress.unsettled > 0;
+            !is_awaited || has_settled || progress.attention.is_some() || progress.findings.has_ticked
+        })
     }
 
     /// The access that is to be provisioned: none for a binding that is out of force.

@@ -9,10 +9,10 @@ use super::{
     access::{self, ACCESS_PROVISIONED},
     objects::{Content, Found, ObjectId},
     observe::{DELETION_ANNOTATION, Observed, PROVISIONED_ANNOTATION, Subject},
-    settle::{self, Departure},
+    settle::{self, Departure, SETTLED},
 };
 use crate::{
-    conditions::{READY, Verdict},
+    conditions::{READY, Verdict, find},
     work::Next,
 };
 
@@ -21,6 +21,9 @@ pub const ENTITLED: &str = "Entitled";
 
 /// AWS's name for a buyer without a license.
 const NOT_ENTITLED: &str = "CustomerNotEntitledException";
+
+/// Why a binding is not measured although it should be.
+const OVERLAP: &str = "WorkloadOverlap";
 
 /// A write.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,7 +72,7 @@ pub struct Verdicts {
     /// `AccessProvisioned`, once every step has been done.
     pub access: Option<Verdict>,
     /// `Entitled`.
-    pub entitled: Verdict,
+    pub entitled: Option<Verdict>,
     /// `Settled`.
     pub settled: Option<Verdict>,
     /// Whether enough is known to say that the binding is ready.
@@ -173,7 +176,7 @@ fn gate(observed: &Observed) -> Vec<Verdict> {
         let message = format!(
             "the older binding {older} means the same workload and measures it; narrow spec.workload of one of them"
         );
-        gate.push(Verdict::fails(READY, "WorkloadOverlap", message));
+        gate.push(Verdict::fails(READY, OVERLAP, message));
     }
     if spec.suspended {
         gate.push(Verdict::waits(READY, "Suspended", "spec.suspended is true"));
@@ -181,23 +184,28 @@ fn gate(observed: &Observed) -> Vec<Verdict> {
     gate
 }
 
-/// Until licenses are asked for, only AWS's refusal of usage tells.
-fn entitled(observed: &Observed) -> Verdict {
+/// Until licenses are asked for, only AWS's refusal of usage tells. `None` if that is not known yet.
+fn entitled(observed: &Observed) -> Option<Verdict> {
+    if observed.known_progress().is_none() && find(observed.conditions(), ENTITLED).is_some() {
+        return None;
+    }
     let attention = observed.progress.as_ref().and_then(|progress| progress.attention.as_ref());
-    match attention.filter(|finding| finding.reason == NOT_ENTITLED) {
+    Some(match attention.filter(|finding| finding.reason == NOT_ENTITLED) {
         Some(finding) => Verdict::fails(ENTITLED, finding.reason, finding.message.clone()),
         None => Verdict::unknown(ENTITLED, "NotChecked", "AWS has not been asked about the license"),
-    }
+    })
 }
 
-/// After a restart, nothing is known of a product that is metered until its meter has run; what was said before stands.
+/// After a restart, nothing is known of a product that is metered until its meter has run. A binding that was not ready
+/// because of something that has to be learned again stays so.
 fn is_all_known(observed: &Observed) -> bool {
-    let is_awaited = observed.product.as_ref().is_some_and(|product| product.is_to_be_metered);
-    let was_judged = observed
-        .status
-        .as_ref()
-        .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == READY));
-    observed.progress.is_some() || !is_awaited || !was_judged
+    let conditions = observed.conditions();
+    let Some(ready) = find(conditions, READY) else { return true };
+    let is_cause = |aspect| {
+        find(conditions, aspect).is_some_and(|part| part.status != "True" && part.reason == ready.reason)
+    };
+    let is_unheard = observed.known_progress().is_none() && (is_cause(ENTITLED) || is_cause(SETTLED));
+    !is_unheard && (observed.progress.is_some() || ready.reason != OVERLAP)
 }
 
 fn holds_finalizer(subject: &Subject) -> bool {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     conditions::Truth,
-    meter::{Finding, Progress},
+    meter::{Finding, Findings, Progress},
     roster::ProductProgress,
     watch::{Seen, Undecodable},
 };
@@ -61,7 +61,8 @@ fn changed(change: Value) -> Observed {
     let mut observed = Observed::of(&key(), &Seen::Object(Arc::new(binding)));
     let product = observed.product.as_mut().unwrap();
     (product.exists, product.is_to_be_metered) = (true, true);
-    observed.progress = Some(ProductProgress { is_metered: true, ..ProductProgress::default() });
+    let findings = Findings { has_ticked: true, ..Findings::default() };
+    observed.progress = Some(ProductProgress { is_metered: true, findings, ..ProductProgress::default() });
     observed.subject.provisioned =
         observed.access().map(super::super::observe::objects_of).unwrap_or_default().into_iter().collect();
     observed
@@ -337,14 +338,11 @@ fn a_missing_product_and_an_overlap_keep_the_binding_from_being_ready() {
 #[test]
 fn aws_refusing_the_buyer_makes_it_not_entitled() {
     let mut observed = observed(&json!(null));
-    assert_eq!(plan(&observed, now()).verdicts.entitled.reason, "NotChecked");
+    assert_eq!(plan(&observed, now()).verdicts.entitled.unwrap().reason, "NotChecked");
     let finding = Finding { reason: "CustomerNotEntitledException", message: "no license".to_owned() };
     observed.progress.as_mut().unwrap().attention = Some(finding);
-    let plan = plan(&observed, now());
-    assert_eq!(
-        (plan.verdicts.entitled.truth, plan.verdicts.entitled.reason),
-        (Truth::False, "CustomerNotEntitledException")
-    );
+    let entitled = plan(&observed, now()).verdicts.entitled.unwrap();
+    assert_eq!((entitled.truth, entitled.reason), (Truth::False, "CustomerNotEntitledException"));
 }
 
 #[test]
@@ -359,26 +357,42 @@ fn usage_on_its_way_is_no_alarm_and_late_usage_is() {
     assert_eq!((settled.reason, settled.is_alarming()), ("SettlementDelayed", true));
 }
 
-#[test]
-fn after_a_restart_what_was_said_stands_until_the_meter_has_run() {
-    let conditions: Vec<Value> = ["Ready", "Settled"]
-        .map(|aspect| {
-            json!({"type": aspect, "status": "False",
-        "reason": "WorkloadOverlap", "message": "", "lastTransitionTime": "2026-11-21T14:00:00Z"})
-        })
-        .to_vec();
+/// Conditions from before a restart, all false.
+fn remembered(conditions: &[(&str, &str)]) -> Observed {
+    let condition = |(aspect, reason): &(&str, &str)| {
+        json!({"type": aspect, "status": "False", "reason": reason, "message": "",
+            "lastTransitionTime": "2026-11-21T14:00:00Z"})
+    };
+    let conditions: Vec<Value> = conditions.iter().map(condition).collect();
     let mut observed = changed(json!({"status": {"conditions": conditions}}));
     observed.progress = None;
-    let plan = plan(&observed, now());
-    assert_eq!((plan.verdicts.settled, plan.verdicts.is_all_known), (None, false));
+    observed
 }
 
 #[test]
-fn names_of_objects_are_read_as_they_are_written() {
-    for id in [ObjectId::service_account("a.b-c"), ObjectId::secret("d")] {
-        assert_eq!(id.to_string().parse(), Ok(id));
+fn after_a_restart_what_has_to_be_learned_again_stands_until_it_is() {
+    let mut observed =
+        remembered(&[("Ready", "ReportHeld"), ("Settled", "ReportHeld"), ("Entitled", "NotChecked")]);
+    for progress in [None, Some(ProductProgress::default())] {
+        observed.progress = progress;
+        let verdicts = plan(&observed, now()).verdicts;
+        assert_eq!((verdicts.settled, verdicts.entitled, verdicts.is_all_known), (None, None, false));
     }
-    for text in ["", "Secret", "Secret/", "Pod/a"] {
-        assert!(text.parse::<ObjectId>().is_err(), "{text}");
-    }
+    let progress = observed.progress.as_mut().unwrap();
+    progress.findings.has_ticked = true;
+    assert!(plan(&observed, now()).verdicts.is_all_known);
+}
+
+#[test]
+fn after_a_restart_an_overlap_stands_until_the_bindings_have_been_chosen() {
+    let mut observed = remembered(&[("Ready", "WorkloadOverlap")]);
+    assert!(!plan(&observed, now()).verdicts.is_all_known);
+    observed.progress = Some(ProductProgress::default());
+    assert!(plan(&observed, now()).verdicts.is_all_known);
+}
+
+#[test]
+fn after_a_restart_what_is_known_without_the_meter_is_told_at_once() {
+    let observed = remembered(&[("Ready", "NameTaken"), ("AccessProvisioned", "NameTaken")]);
+    assert!(plan(&observed, now()).verdicts.is_all_known);
 }

@@ -14,7 +14,7 @@ use super::{
     access::ACCESS_PROVISIONED,
     act::{ActError, Acted},
     observe::{Observed, Subject},
-    plan::{Plan, Verdicts},
+    plan::{ENTITLED, Plan, Verdicts},
 };
 use crate::{
     calls::{CallError, call, patch_params},
@@ -48,7 +48,7 @@ pub(super) async fn report(house: &House, observed: &Observed, plan: &Plan, acte
     let verdicts = verdicts(&plan.verdicts, &acted.failures);
     let conditions =
         conditions::updated(&status.conditions, &verdicts, subject.generation, house.clock.now());
-    let said = said(status, observed, &verdicts, &conditions);
+    let said = said(status, observed, &conditions);
     if said != ours(status) {
         if let Err(error) = write(house, subject, &acted.version, &said).await {
             // A binding that is gone needs no status; one that has changed is looked at again.
@@ -72,25 +72,19 @@ fn verdicts(planned: &Verdicts, failures: &[ActError]) -> Vec<Verdict> {
     let access = refused.or_else(|| planned.access.clone());
     // Usage that is on its way in the ordinary course says nothing against the binding.
     let settled = planned.settled.iter().filter(|verdict| verdict.is_alarming());
-    let parts = planned.gate.iter().chain(&access).chain([&planned.entitled]).chain(settled);
+    let parts = planned.gate.iter().chain(&access).chain(&planned.entitled).chain(settled);
     let ready = conditions::ready(parts, "the binding is in force");
     let is_known = planned.is_all_known || ready.truth == Truth::False;
     let derived = is_known.then_some(ready);
-    let all = derived.into_iter().chain(access).chain([planned.entitled.clone()]);
+    let all = derived.into_iter().chain(access).chain(planned.entitled.clone());
     all.chain(planned.settled.clone()).collect()
 }
 
 /// The fields of the status that are ours, as they are to be.
-fn said(
-    old: &LicenseBindingStatus,
-    observed: &Observed,
-    verdicts: &[Verdict],
-    conditions: &[Condition],
-) -> Value {
-    let is_refused =
-        verdicts.iter().any(|one| one.aspect == super::plan::ENTITLED && one.truth == Truth::False);
+fn said(old: &LicenseBindingStatus, observed: &Observed, conditions: &[Condition]) -> Value {
+    let is_refused = conditions::find(conditions, ENTITLED).is_some_and(|one| one.status == "False");
     let state = if is_refused { EntitlementState::NotEntitled } else { EntitlementState::Unknown };
-    let progress = observed.progress.as_ref();
+    let progress = observed.known_progress();
     // After a restart, what was known before stands until the product's meter has run.
     let settled = progress.and_then(|progress| progress.last_settled).map(|hour| hour.to_string());
     let unsettled = progress.map(|progress| u32::try_from(progress.unsettled).unwrap_or(u32::MAX));
@@ -144,4 +138,4 @@ pub(super) fn prune(binding: &mut LicenseBinding) {
 }
 
 /// Of [`READY`], for documentation and tests: all conditions of a binding.
-pub const CONDITIONS: [&str; 4] = [READY, ACCESS_PROVISIONED, super::plan::ENTITLED, super::settle::SETTLED];
+pub const CONDITIONS: [&str; 4] = [READY, ACCESS_PROVISIONED, ENTITLED, super::settle::SETTLED];

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::hour::BillingHour;
 
 use super::observe::Observed;
-use crate::conditions::{Verdict, Voice};
+use crate::conditions::{Verdict, Voice, find};
 
 /// The condition.
 pub const SETTLED: &str = "Settled";
@@ -37,13 +37,10 @@ pub enum Departure {
 
 /// What the condition says of a binding that stays; `None` where nothing new is known since the last time.
 pub fn settled(observed: &Observed, now: Timestamp) -> Option<Verdict> {
-    let Some(progress) = &observed.progress else {
-        let is_known = observed
-            .status
-            .as_ref()
-            .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == SETTLED));
+    let Some(progress) = observed.known_progress() else {
         let message = "nothing of the product has been measured since Tollkeeper started";
-        return (!is_known).then(|| Verdict::unknown(SETTLED, "NotMetered", message));
+        let is_new = find(observed.conditions(), SETTLED).is_none();
+        return is_new.then(|| Verdict::unknown(SETTLED, "NotMetered", message));
     };
     if let Some(finding) = &progress.attention {
         return Some(Verdict::fails(SETTLED, finding.reason, finding.message.clone()));
