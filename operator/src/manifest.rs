@@ -111,11 +111,12 @@ impl Manifests {
         }
     }
 
-    /// The bytes of a product's plugin.
+    /// The bytes of a product's plugin. A file of the operator's image is looked for in `plugins` first, by its name.
     pub(crate) fn component(
         &self,
         product: &ObjectKey,
         source: &PluginSource,
+        plugins: Option<&Path>,
     ) -> Result<Vec<u8>, ManifestError> {
         let refused = |reason: String| ManifestError::Component { product: product.clone(), reason };
         match source {

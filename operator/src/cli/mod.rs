@@ -2,7 +2,9 @@
 
 mod aws;
 mod crds;
+mod log;
 mod print;
+mod run;
 mod simulate;
 
 use std::{fmt, process::ExitCode};
@@ -19,6 +21,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Run),
     Simulate(simulate::Simulate),
     Aws(aws::Aws),
     Crds(crds::Crds),
@@ -52,6 +55,7 @@ impl fmt::Display for Failure {
 /// Runs one verb.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let ended = match arguments.verb {
+        Verb::Run(run) => run.run(),
         Verb::Simulate(simulate) => simulate.run(),
         Verb::Aws(aws) => aws.run(),
         Verb::Crds(crds) => crds.run(),

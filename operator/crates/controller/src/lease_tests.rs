@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "a lease lives in real time")]
-
 use serde_json::json;
 
 use super::*;

@@ -3,6 +3,10 @@
 //! Each namespace in care has a stream with a back-off of its own, so one that is refused holds up no other. An object
 //! that cannot be decoded is kept as such beside the good ones. kube's reflector is not used because it forgets
 //! silently what was deleted while a watch was down; here that is a change like any other.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "outages and pauses of watches are real, whatever the clock says"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -182,7 +186,6 @@ where
         self.set(key, pruned);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the back-off of a connection is real")]
     async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
         let mut is_listed = false;
         loop {
@@ -285,7 +288,6 @@ where
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "an outage is as long as it is")]
     fn failed(&self, namespace: Option<&str>, problem: &str) {
         tracing::warn!(kind = %K::kind(&()), namespace, problem, "a watch failed; it will be tried again");
         let now = Instant::now();

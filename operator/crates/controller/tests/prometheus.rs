@@ -2,7 +2,7 @@
 //! it makes of an exposition, target labels included, is what a scrape has to yield.
 //!
 //! The binary is `$TOLLKEEPER_TEST_PROMETHEUS` or `prometheus` on the `PATH`.
-
+#![allow(clippy::disallowed_methods, reason = "a real server is waited for in real time")]
 // clippy.toml allows these in tests, but does not take the helpers of an integration test for tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,6 +1,10 @@
 //! The clock that stops calls: a thread that counts epochs while calls are running and sleeps otherwise.
 //!
 //! It stays awake a little longer than the last call, so that a dense series of calls does not pay for waking it every time.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the wall-clock limit of a plugin is real, whatever the clock says"
+)]
 
 use std::{
     io,

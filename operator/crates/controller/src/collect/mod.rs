@@ -4,6 +4,7 @@
 //! All inputs of a tick are read at the same time, each within its own time-out. What cannot be read is
 //! [`InputData::Unavailable`] with one sentence that says what, where and why; what could be read in part comes
 //! with a [`Problem`]. Nothing is cached but the kinds: a tick sees the state of the tick.
+#![allow(clippy::disallowed_methods, reason = "network time-outs are real, whatever the clock says")]
 
 mod document;
 mod exposition;

@@ -1,4 +1,5 @@
 //! The source `scrape`: a metrics endpoint of every selected pod.
+#![allow(clippy::disallowed_methods, reason = "network time-outs are real, whatever the clock says")]
 
 use std::{net::IpAddr, sync::Arc};
 

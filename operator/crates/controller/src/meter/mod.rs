@@ -228,11 +228,12 @@ impl Meter {
         wanted.into_iter().flatten().min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Hours that have usage and no report, oldest first.
+    /// Hours that have usage and no report, oldest first. The last tick of a simulation closes an hour and opens none.
     fn open_hours(&self) -> Vec<BillingHour> {
+        let is_over = |hour: &BillingHour| self.until.is_some_and(|until| hour.start() >= until);
         let hours: std::collections::BTreeSet<BillingHour> =
             self.bindings.values().flat_map(|metered| metered.tally.hours().map(|(hour, _)| hour)).collect();
-        hours.into_iter().collect()
+        hours.into_iter().filter(|hour| !is_over(hour)).collect()
     }
 }
 

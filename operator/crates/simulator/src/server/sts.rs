@@ -1,4 +1,8 @@
 //! STS `AssumeRoleWithWebIdentity`: unsigned, Query protocol in, XML out. Trust policies are not evaluated.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tokens and sessions live in real time, whatever the clock says"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,355 @@
+//! `tollkeeper run`: the operator. Wiring only: builds the parts, starts them, ends them in order.
+
+mod aws;
+mod health;
+mod metrics;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clap::{Args, ValueEnum};
+use futures::StreamExt as _;
+use kube::Client;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
+use tollkeeper_controller::{
+    collect::{Clients, Collector, Limits},
+    events::Events,
+    lease::{Elector, Leadership},
+    meter::{House, Meters},
+    product::{Memory, ProductHouse, reconcile},
+    report::{Settler, Teller},
+    roster::Roster,
+    watch::{Scope, Watched, changed_keys},
+    work::run_keyed,
+};
+use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender};
+use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
+use tollkeeper_plugin_host::{Evaluation, WasmHost};
+
+use super::Failure;
+use crate::{clock, settings};
+
+/// Name of the lease; the chart's Role grants this one only.
+const LEASE: &str = "tollkeeper";
+
+/// Run the operator.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Namespaces to watch, separated by commas; all of them by default.
+    #[arg(long, env = "TOLLKEEPER_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Where the ledger is kept.
+    #[arg(long, env = "TOLLKEEPER_LEDGER", default_value = "kubernetes")]
+    ledger: LedgerKind,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "TOLLKEEPER_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Credentials that may send usage. AWS takes it from EKS pods with IRSA (web identity) only; `any` is for tests.
+    #[arg(long, env = "TOLLKEEPER_ALLOW_CREDENTIALS", default_value = "web-identity")]
+    allow_credentials: Credentials,
+    /// UID of this pod, which AWS deduplicates by; the chart takes it from the downward API.
+    #[arg(long, env = "TOLLKEEPER_POD_UID")]
+    pod_uid: Option<String>,
+    /// Name of this pod, for events and the lease.
+    #[arg(long, env = "TOLLKEEPER_POD_NAME")]
+    pod_name: Option<String>,
+    /// Namespace of this pod, where the lease is; by default the one of the current context.
+    #[arg(long, env = "TOLLKEEPER_POD_NAMESPACE")]
+    pod_namespace: Option<String>,
+    /// How log lines look.
+    #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LedgerKind {
+    Kubernetes,
+    Dynamodb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Credentials {
+    WebIdentity,
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What the parts share.
+pub(super) struct Parts {
+    clock: Arc<dyn Clock>,
+    client: Client,
+    scope: Scope,
+    roster: Arc<Roster>,
+    products: Arc<Watched<MarketplaceProduct>>,
+    bindings: Arc<Watched<LicenseBinding>>,
+    events: Events,
+    leadership: watch::Receiver<Leadership>,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        super::log::start(self.log_format == LogFormat::Json);
+        if self.ledger == LedgerKind::Dynamodb {
+            return Err(Failure::new(
+                "--ledger dynamodb is for SaaS products and not part of this version; use kubernetes",
+            ));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+        runtime.block_on(self.operate())
+    }
+
+    async fn operate(self) -> Result<(), Failure> {
+        let test_clock = settings::test_clock_of_a_caller().map_err(Failure::new)?;
+        if let Some(test) = &test_clock {
+            tracing::warn!(
+                ?test,
+                "TEST CLOCK: this process does not live in real time and must not meter for real"
+            );
+        }
+        let clock = clock::of_process(test_clock);
+        let stop = CancellationToken::new();
+        let (client, namespace) = client().await?;
+        let lease_namespace = self.pod_namespace.clone().unwrap_or(namespace);
+        let pod_uid = self.pod_uid.clone().filter(|uid| !uid.is_empty());
+        let holder = format!(
+            "{}/{}",
+            self.pod_name.as_deref().unwrap_or("tollkeeper"),
+            pod_uid.as_deref().unwrap_or("no-uid")
+        );
+        let (elector, leadership) = Elector::new(client.clone(), &lease_namespace, LEASE, &holder);
+        let parts = Arc::new(Parts {
+            clock,
+            scope: self.scope(),
+            roster: Arc::new(Roster::default()),
+            products: Watched::new(|_| {}),
+            bindings: Watched::new(|binding| {
+                // The checkpoint is large, changes every few minutes and decides nothing here.
+                if let Some(status) = &mut binding.status {
+                    status.checkpoint = None;
+                    status.current_hour = None;
+                }
+            }),
+            events: Events::new(client.clone(), self.pod_name.clone()),
+            client,
+            leadership,
+        });
+        let listener = tokio::net::TcpListener::bind(self.listen)
+            .await
+            .map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", self.listen)))?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %self.listen, scope = ?parts.scope, "tollkeeper starts");
+
+        let watching = CancellationToken::new();
+        let electing = CancellationToken::new();
+        let watches = tokio::spawn(watch_kinds(parts.clone(), watching.clone()));
+        let election = tokio::spawn(elector.run(electing.clone()));
+        let serving = tokio::spawn(health::serve(listener, parts.clone(), watching.clone()));
+        let signal = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                super::stop_signal().await;
+                tracing::info!("asked to stop: what is being sent is finished first");
+                stop.cancel();
+            }
+        });
+        let ended = lead(&parts, &self, pod_uid, &stop).await;
+        electing.cancel();
+        let _ = election.await;
+        watching.cancel();
+        let _ = watches.await;
+        let _ = serving.await;
+        signal.abort();
+        tracing::info!("stopped");
+        ended
+    }
+
+    fn scope(&self) -> Scope {
+        let named: Vec<String> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+        if named.is_empty() { Scope::Cluster } else { Scope::Namespaces(named) }
+    }
+}
+
+/// A client that neither retries nor waits by itself: how often and how long is decided where the outcome is understood.
+async fn client() -> Result<(Client, String), Failure> {
+    let mut config = kube::Config::infer()
+        .await
+        .map_err(|error| Failure::new(format!("no Kubernetes API server is configured: {error}")))?;
+    config.default_retry = false;
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config)
+        .map_err(|error| Failure::new(format!("the Kubernetes client cannot be made: {error}")))?;
+    Ok((client, namespace))
+}
+
+async fn watch_kinds(parts: Arc<Parts>, stop: CancellationToken) {
+    futures::join!(
+        parts.products.run(&parts.client, &parts.scope, &stop),
+        parts.bindings.run(&parts.client, &parts.scope, &stop)
+    );
+}
+
+/// Works while this process leads, waits while it does not, until it is asked to stop.
+async fn lead(
+    parts: &Arc<Parts>,
+    run: &Run,
+    pod_uid: Option<String>,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut leadership = parts.leadership.clone();
+    loop {
+        let epoch = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            epoch = leads(&mut leadership) => epoch,
+        };
+        let term = stop.child_token();
+        let lost = async {
+            let _ = leadership.wait_for(|now| *now != Leadership::Leader { epoch }).await;
+            term.cancel();
+        };
+        let work = work(parts, run, pod_uid.clone(), epoch, &term);
+        let ((), ended) = futures::join!(
+            async {
+                tokio::select! { () = lost => {}, () = term.cancelled() => {} }
+            },
+            async {
+                let ended = work.await;
+                term.cancel();
+                ended
+            }
+        );
+        ended?;
+    }
+}
+
+async fn leads(leadership: &mut watch::Receiver<Leadership>) -> u64 {
+    match leadership.wait_for(|now| matches!(now, Leadership::Leader { .. })).await.map(|now| *now) {
+        Ok(Leadership::Leader { epoch }) => epoch,
+        // The elector has ended, which it does only when the process is to end.
+        _ => std::future::pending().await,
+    }
+}
+
+/// One term of leadership: reconcile, measure, settle.
+async fn work(
+    parts: &Arc<Parts>,
+    run: &Run,
+    pod_uid: Option<String>,
+    epoch: u64,
+    term: &CancellationToken,
+) -> Result<(), Failure> {
+    tokio::select! {
+        () = term.cancelled() => return Ok(()),
+        ((), ()) = async { futures::join!(parts.products.wait_until_ready(), parts.bindings.wait_until_ready()) } => {}
+    }
+    let limits = Limits::default();
+    let clients = Clients::new(&limits)
+        .map_err(|error| Failure::new(format!("the HTTP client cannot be made: {error}")))?;
+    let ledger_scope = match &parts.scope {
+        Scope::Cluster => kubernetes::Scope::Cluster,
+        Scope::Namespaces(names) => kubernetes::Scope::Namespaces(names.clone()),
+    };
+    let ledger = Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope, parts.clock.clone()));
+    let sealed = Arc::new(Notify::new());
+    let house = House {
+        cluster: String::new(),
+        clock: parts.clock.clone(),
+        inputs: Arc::new(Collector::new(parts.client.clone(), clients, limits)),
+        ledger: ledger.clone(),
+        checkpoints: Arc::new(KubernetesCheckpoints::new(parts.client.clone(), parts.clock.clone())),
+    };
+    let meters = Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()));
+    let products = Arc::new(ProductHouse {
+        client: parts.client.clone(),
+        clock: parts.clock.clone(),
+        products: parts.products.clone(),
+        bindings: parts.bindings.clone(),
+        host: Arc::new(WasmHost::new(Evaluation::Thread).map_err(Failure::new)?),
+        meters: meters.clone(),
+        roster: parts.roster.clone(),
+        events: parts.events.clone(),
+        memory: Memory::default(),
+    });
+    let stopping = Arc::new(AtomicBool::new(false));
+    let announce = async {
+        term.cancelled().await;
+        stopping.store(true, Ordering::Release);
+    };
+    let settle = async {
+        let (metering, sender) = match aws::connect(parts, run, pod_uid, term).await {
+            Some((metering, pod)) => (metering, Sender { pod, epoch }),
+            None => return,
+        };
+        let teller = Teller {
+            clock: parts.clock.clone(),
+            ledger: ledger.clone(),
+            metering,
+            pace: Arc::new(Pace::meter_usage(parts.clock.clone())),
+            stopping: stopping.clone(),
+        };
+        tollkeeper_controller::report::run(
+            Settler::new(sender),
+            teller,
+            &meters,
+            &parts.roster,
+            &sealed,
+            term,
+        )
+        .await;
+    };
+    let reconcile_products = run_keyed(
+        "products",
+        parts.clock.as_ref(),
+        wakes_of_products(parts),
+        |key| {
+            let products = products.clone();
+            async move { reconcile(key, &products).await }
+        },
+        term,
+    );
+    futures::join!(announce, settle, reconcile_products);
+    meters.stop().await;
+    Ok(())
+}
+
+/// A product is looked at when it changes, when one of its bindings does, when another product does (they may share a
+/// code), and when its meter or the settler has something new to say.
+fn wakes_of_products(
+    parts: &Arc<Parts>,
+) -> impl futures::Stream<Item = tollkeeper_core::identity::ObjectKey> + Send + 'static {
+    let all = {
+        let products = parts.products.clone();
+        move || products.keys()
+    };
+    let of_products = {
+        let products = parts.products.clone();
+        parts.products.changes().flat_map(move |changed| {
+            let mut keys = products.keys();
+            keys.push(changed);
+            futures::stream::iter(keys)
+        })
+    };
+    let of_bindings = {
+        let all = all.clone();
+        parts.bindings.changes().flat_map(move |binding| {
+            let same_namespace = all().into_iter().filter(move |key| key.namespace == binding.namespace);
+            futures::stream::iter(same_namespace.collect::<Vec<_>>())
+        })
+    };
+    let of_roster = changed_keys(parts.roster.changes(), all);
+    futures::stream::select(futures::stream::select(of_products, of_bindings), of_roster)
+}
