@@ -3,6 +3,7 @@
 //! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
 
 pub mod backoff;
+pub mod binding;
 pub mod calls;
 pub mod collect;
 pub mod conditions;

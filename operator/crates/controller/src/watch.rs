@@ -176,6 +176,16 @@ where
         stream::iter(self.keys()).chain(changed_keys(receiver, move || watched.keys()))
     }
 
+    /// As if the API server had told it.
+    #[cfg(test)]
+    pub(crate) fn put(&self, key: ObjectKey, object: Option<K>) {
+        let pruned = object.map(|mut object| {
+            (self.prune)(&mut object);
+            Seen::Object(Arc::new(object))
+        });
+        self.set(key, pruned);
+    }
+
     async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
         let mut is_listed = false;
         loop {

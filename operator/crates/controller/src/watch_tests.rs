@@ -122,9 +122,12 @@ async fn a_refused_list_is_tried_again_and_seen_as_an_outage_meanwhile() {
         "message": "no list"});
     let mut watching =
         watching(scripted(vec![refused, list(&[map("one", "1", &json!({}))])], vec![]), Scope::Cluster);
-    while watching.watched.failing_for().is_none() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let failing = async {
+        while watching.watched.failing_for().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), failing).await.unwrap();
     assert!(!watching.watched.is_ready());
     assert_eq!(watching.change().await, key("one"));
     watching.watched.wait_until_ready().await;

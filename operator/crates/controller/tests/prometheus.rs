@@ -180,7 +180,7 @@ fn collector() -> Collector {
 }
 
 async fn collect(collector: &Collector, input: InputDeclaration) -> InputData {
-    collector.collect(&[input], &["blue".to_owned()], Timestamp::now()).await.remove(0).data
+    collector.collect(&[input], &["blue".to_owned()], Timestamp::now()).await.inputs.remove(0).data
 }
 
 fn samples(data: &InputData) -> Option<Vec<Sample>> {

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_controller::{
+    binding,
     collect::{Clients, Collector, Limits},
     events::Events,
     lease::{Elector, Leadership},
@@ -138,13 +139,7 @@ impl Run {
             scope: self.scope(),
             roster: Arc::new(Roster::default()),
             products: Watched::new(|_| {}),
-            bindings: Watched::new(|binding| {
-                // The checkpoint is large, changes every few minutes and decides nothing here.
-                if let Some(status) = &mut binding.status {
-                    status.checkpoint = None;
-                    status.current_hour = None;
-                }
-            }),
+            bindings: binding::watched(),
             events: Events::new(client.clone(), self.pod_name.clone()),
             client,
             leadership,
@@ -321,7 +316,16 @@ async fn work(
         },
         term,
     );
-    futures::join!(announce, settle, reconcile_products);
+    let keeper = binding::House {
+        client: parts.client.clone(),
+        clock: parts.clock.clone(),
+        roster: parts.roster.clone(),
+        ledger: ledger.clone(),
+        events: parts.events.clone(),
+        bindings: parts.bindings.clone(),
+        products: parts.products.clone(),
+    };
+    futures::join!(announce, settle, reconcile_products, binding::run(&keeper, term));
     meters.stop().await;
     Ok(())
 }

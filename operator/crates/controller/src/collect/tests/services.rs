@@ -137,7 +137,7 @@ async fn slow_inputs_share_one_time_out_even_if_they_wait_for_each_other() {
         .map(|number| declared(&format!("i{number}"), http(format!("http://{address}/u?x=y")).source))
         .collect();
     let start = Instant::now();
-    let collected = collector.collect(&inputs, &[], "2026-11-21T14:00:00Z".parse().unwrap()).await;
+    let collected = collector.collect(&inputs, &[], "2026-11-21T14:00:00Z".parse().unwrap()).await.inputs;
     assert!(start.elapsed() < 4 * short_limits().http);
     let reason = InputData::Unavailable(format!("reading http://{address}/u took longer than 300 ms"));
     for (input, declared) in collected.iter().zip(&inputs) {
