@@ -1,9 +1,12 @@
 //! The verbs, one file each. Every verb ends with 0, with 1 and one sentence on standard error, or with 2 for wrong usage.
 
 mod aws;
+mod cluster;
 mod crds;
 mod log;
 mod print;
+mod render;
+mod report;
 mod run;
 mod simulate;
 
@@ -24,6 +27,7 @@ enum Verb {
     Run(run::Run),
     Simulate(simulate::Simulate),
     Aws(aws::Aws),
+    Report(report::Report),
     Crds(crds::Crds),
 }
 
@@ -58,6 +62,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Simulate(simulate) => simulate.run(),
         Verb::Aws(aws) => aws.run(),
+        Verb::Report(report) => report.run(),
         Verb::Crds(crds) => crds.run(),
     };
     match ended {

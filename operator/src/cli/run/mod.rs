@@ -34,7 +34,7 @@ use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
 
-use super::Failure;
+use super::{Failure, cluster};
 use crate::{clock, settings};
 
 /// Name of the lease; the chart's Role grants this one only.
@@ -125,7 +125,7 @@ impl Run {
         }
         let clock = clock::of_process(test_clock);
         let stop = CancellationToken::new();
-        let (client, namespace) = client().await?;
+        let (client, namespace) = cluster::client().await?;
         let lease_namespace = self.pod_namespace.clone().unwrap_or(namespace);
         let pod_uid = self.pod_uid.clone().filter(|uid| !uid.is_empty());
         let holder = format!(
@@ -177,18 +177,6 @@ impl Run {
         let named: Vec<String> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
         if named.is_empty() { Scope::Cluster } else { Scope::Namespaces(named) }
     }
-}
-
-/// A client that neither retries nor waits by itself: how often and how long is decided where the outcome is understood.
-async fn client() -> Result<(Client, String), Failure> {
-    let mut config = kube::Config::infer()
-        .await
-        .map_err(|error| Failure::new(format!("no Kubernetes API server is configured: {error}")))?;
-    config.default_retry = false;
-    let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config)
-        .map_err(|error| Failure::new(format!("the Kubernetes client cannot be made: {error}")))?;
-    Ok((client, namespace))
 }
 
 async fn watch_kinds(parts: Arc<Parts>, stop: CancellationToken) {

@@ -12,6 +12,8 @@ use tollkeeper_core::{
 };
 use tollkeeper_simulator::BooksView;
 
+use crate::cli::render;
+
 /// The result of a run.
 pub(crate) struct Simulation {
     /// All reports, oldest first within a product.
@@ -51,50 +53,14 @@ impl Simulation {
 
     /// The result as `--output json` prints it.
     pub(crate) fn json(&self) -> Value {
-        let totals: Vec<Value> = self
-            .totals()
-            .iter()
-            .map(|((product, dimension), total)| {
-                json!({
-                    "product": product.name,
-                    "dimension": dimension,
-                    "measured": total.measured,
-                    "billed": total.billed,
-                    "writtenOff": total.written_off,
-                    "rejected": total.rejected,
-                    "held": total.held,
-                    "unsettled": total.unsettled,
-                    "remainder": total.remainder,
-                })
-            })
-            .collect();
         json!({
-            "reports": self.entries.iter().map(usage_report).collect::<Vec<_>>(),
+            "reports": self.entries.iter().map(render::report).collect::<Vec<_>>(),
             "aws": { "accepted": self.books.accepted, "rejected": self.books.rejected },
-            "totals": totals,
+            "totals": render::totals(&self.totals()),
             "problems": self.problems,
             "violations": self.violations,
         })
     }
-}
-
-/// An entry as the object that the API server would hold.
-pub(crate) fn usage_report(entry: &Entry) -> Value {
-    let phase = entry.settlement.phase().as_str();
-    json!({
-        "apiVersion": "tollkeeper.dev/v1alpha1",
-        "kind": "UsageReport",
-        "metadata": {
-            "name": entry.report.name(),
-            "namespace": entry.namespace,
-            "labels": {
-                "tollkeeper.dev/product": entry.report.body.product_ref.name,
-                "tollkeeper.dev/phase": phase,
-            },
-        },
-        "spec": entry.report,
-        "status": { "phase": phase, "records": entry.settlement.records },
-    })
 }
 
 fn double_bills(books: &BooksView) -> Vec<Violation> {

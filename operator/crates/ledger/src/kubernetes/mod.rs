@@ -13,7 +13,10 @@ use kube::{
     core::GroupVersionKind,
 };
 
-pub use self::{checkpoint::KubernetesCheckpoints, report::KubernetesLedger};
+pub use self::{
+    checkpoint::KubernetesCheckpoints,
+    report::{Found, KubernetesLedger},
+};
 
 /// kube has no read time-out of its own. A healthy API server answers in milliseconds; after ten seconds the
 /// connection is as good as lost.

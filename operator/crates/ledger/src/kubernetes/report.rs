@@ -1,6 +1,6 @@
 //! Reports as `UsageReport` objects.
 
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -42,10 +42,40 @@ struct Status {
     records: Vec<RecordStatus>,
 }
 
+/// Reports as they were found, for reading only.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// Reports that are not what was sealed, and why, by name.
+    pub damaged: Vec<LedgerError>,
+}
+
 impl KubernetesLedger {
     /// A ledger for the products of these namespaces.
     pub fn new(client: Client, scope: Scope, clock: Arc<dyn Clock>) -> Self {
         Self { client, scope, clock }
+    }
+
+    /// All reports of the namespaces in care, or those of the products of one name. A damaged one hides no other.
+    ///
+    /// Labels are not asked: a report that has lost its label must not go missing.
+    pub async fn find(&self, product: Option<&str>) -> Result<Found, LedgerError> {
+        let mut found = Found::default();
+        for api in self.scopes() {
+            for object in self.list(&api, "").await? {
+                if product.is_some_and(|product| !is_of(&object, product)) {
+                    continue;
+                }
+                match entry(&object) {
+                    Ok(entry) => found.entries.push(entry),
+                    Err(error) => found.damaged.push(error),
+                }
+            }
+        }
+        found.entries.sort_by_key(|entry| (entry.report.body.hour, entry.product()));
+        found.damaged.sort_by_key(ToString::to_string);
+        Ok(found)
     }
 
     fn reports(&self, namespace: &str) -> Api<Object> {
@@ -122,8 +152,24 @@ async fn call<T>(
         .map_err(|_| LedgerError::Unavailable(format!("the API server did not answer in {CALL_TIMEOUT:?}")))
 }
 
+/// With the cause at the bottom: the sentence on top may only say that something went wrong.
 fn unavailable(error: kube::Error) -> LedgerError {
-    LedgerError::Unavailable(error.to_string())
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    if let Some(root) = cause.map(ToString::to_string).filter(|root| !text.contains(root.as_str())) {
+        text = format!("{text}: {root}");
+    }
+    LedgerError::Unavailable(text)
+}
+
+/// Whether a report belongs to a product, by what it says or by what it is labelled.
+fn is_of(object: &Object, product: &str) -> bool {
+    let labelled = object.metadata.labels.as_ref().and_then(|labels| labels.get(PRODUCT_LABEL));
+    let said = object.data.pointer("/spec/productRef/name").and_then(Value::as_str);
+    labelled.is_some_and(|name| name == product) || said == Some(product)
 }
 
 fn code(error: &kube::Error) -> Option<u16> {
