@@ -1,4 +1,4 @@
-//! Bindings and leases against a real API server, with no more rights than the reconciler needs.
+//! Bindings against a real API server, with no more rights than the reconciler needs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use k8s_openapi::{
     ByteString, NamespaceResourceScope,
     api::{
-        coordination::v1::Lease,
         core::v1::{Secret, ServiceAccount},
         events::v1::Event,
         rbac::v1::{Role, RoleBinding},
@@ -23,7 +22,6 @@ use tollkeeper_api::{LicenseBinding, UsageReport};
 use tollkeeper_controller::{
     binding::{self, House, PROVISIONED_ANNOTATION},
     events::Events,
-    lease::{Elector, Leadership},
     roster::Roster,
     watch::{Scope, Watched},
 };
@@ -90,7 +88,6 @@ async fn operator(namespace: &Namespace) -> Result<Client> {
         {"apiGroups": [""], "resources": ["serviceaccounts", "secrets"],
             "verbs": ["get", "create", "patch", "delete"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
     ]}))?;
     namespace.api().create(&PostParams::default(), &role).await?;
     let grant: RoleBinding = object(json!({
@@ -357,55 +354,4 @@ async fn without_the_operator_what_was_provisioned_goes_with_its_owner() -> Resu
     scene.patch::<LicenseBinding>("prod", json!({"metadata": {"finalizers": null}})).await?;
     scene.api::<LicenseBinding>().delete("prod", &DeleteParams::background()).await?;
     scene.until_gone::<ServiceAccount>("vecdb").await
-}
-
-/// Follows an elector until it leads, and returns its epoch.
-async fn leads(leadership: &mut tokio::sync::watch::Receiver<Leadership>) -> Result<u64> {
-    let waiting = leadership.wait_for(|leadership| *leadership != Leadership::Follower);
-    match *tokio::time::timeout(PATIENCE, waiting).await?? {
-        Leadership::Leader { epoch } => Ok(epoch),
-        Leadership::Follower => Err(Failure::new("it follows")),
-    }
-}
-
-#[tokio::test]
-async fn one_of_two_leads_and_hands_over_with_a_higher_epoch() -> Result {
-    let namespace = ControlPlane::shared().await?.namespace("lease").await?;
-    let client = operator(&namespace).await?;
-    let start = |holder: &str| {
-        let (elector, leadership) = Elector::new(client.clone(), namespace.name(), "tollkeeper", holder);
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(elector.with_duration(Duration::from_secs(3)).run(stop.clone()));
-        (leadership, stop, task)
-    };
-    let (mut first, stop, task) = start("first");
-    let epoch = leads(&mut first).await?;
-    let (mut second, _stop, _task) = start("second");
-    let leases = namespace.api::<Lease>();
-    let renewed =
-        async || -> Result<_> { Ok(leases.get("tollkeeper").await?.spec.and_then(|spec| spec.renew_time)) };
-    let before = renewed().await?;
-    wait_until("the lease is renewed", PATIENCE, async || match renewed().await {
-        Ok(time) if time != before => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await?;
-    assert_eq!(*second.borrow(), Leadership::Follower);
-
-    // As a merge patch would steal it: the holder notices at its next renewal.
-    let stolen = json!({"spec": {"holderIdentity": "thief", "leaseTransitions": 40}});
-    leases.patch("tollkeeper", &PatchParams::default(), &Patch::Merge(&stolen)).await?;
-    first.wait_for(|leadership| *leadership == Leadership::Follower).await?;
-    let winner = tokio::select! {
-        epoch = leads(&mut first) => epoch?,
-        epoch = leads(&mut second) => epoch?,
-    };
-    assert!(winner > 40 && winner > epoch, "{winner}");
-    let both = [*first.borrow(), *second.borrow()];
-    assert!(both.contains(&Leadership::Follower), "{both:?}");
-
-    stop.cancel();
-    task.await?;
-    leads(&mut second).await?;
-    Ok(())
 }

@@ -250,8 +250,10 @@ async fn a_pod_ip_that_is_none_is_told() {
 async fn through_the_trait_problems_are_dropped() {
     let base = format!("http://{}", serve(metrics("a 1\na 2\n")).await);
     let pods = pods(&[("a", base)], Limits::default());
-    let inputs =
-        pods.collect(&[scrape(1, &[])], &["blue".to_owned()], "2026-11-21T14:00:00Z".parse().unwrap()).await.inputs;
+    let inputs = pods
+        .collect(&[scrape(1, &[])], &["blue".to_owned()], "2026-11-21T14:00:00Z".parse().unwrap())
+        .await
+        .inputs;
     assert_eq!(groups(inputs[0].data.clone()).len(), 1);
     assert_eq!(inputs[0].name, "engine");
 }
