@@ -108,8 +108,8 @@ pub struct LicenseBindingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub entitlements: Vec<EntitlementRequest>,
-    /// Whether the binding is out of force: its credentials are withdrawn and its usage is no longer measured. Usage that
-    /// was measured before is still settled. Default: false.
+    /// Whether the binding is out of force: its credentials are withdrawn, and pods that start get none. What runs all the
+    /// same is still measured and settled. Default: false.
     #[serde(default)]
     pub suspended: bool,
 }

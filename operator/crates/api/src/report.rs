@@ -96,6 +96,10 @@ pub struct UsageReportSpec {
     /// What is billed, one record a dimension: at most 200.
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["dimension"]))]
     pub records: Vec<UsageRecord>,
+    /// What dimensions without a record here carry on to the next hour: at most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["dimension"]))]
+    pub remainders: Vec<CarriedRemainder>,
     /// What the measurement can be repeated from.
     pub evidence: Evidence,
     /// The report of the scope before this one. Left out in the first.
@@ -133,6 +137,17 @@ pub struct UsageRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2500))]
     pub allocations: Vec<AllocationRecord>,
+}
+
+/// What is left of a dimension that has no record in the hour.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct CarriedRemainder {
+    /// The dimension.
+    #[schemars(regex(pattern = schema::DIMENSION), length(min = 1, max = 255))]
+    pub dimension: String,
+    /// How much. Six decimal places.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
+    pub quantity: String,
 }
 
 /// Usage of an earlier hour.

@@ -13,7 +13,7 @@ use tollkeeper_core::{
     ledger::{Created, Entry, Ledger, LedgerError},
     metering::Outcome,
     product::Mode,
-    report::{Evidence, LocalReference, ReportBody, SealedRecord, SealedReport},
+    report::{Evidence, LocalReference, Remainder, ReportBody, SealedRecord, SealedReport},
     settlement::{Attempt, Claim, RecordState, Settlement},
 };
 
@@ -33,7 +33,7 @@ pub fn report(product: &str, hour: BillingHour, quantity: u32) -> SealedReport {
             client_token: ClientToken::of(&format!("{product}/{hour}")),
             allocations: vec![],
         }],
-        remainders: vec![],
+        remainders: vec![Remainder { dimension: "idle".parse().unwrap(), quantity: "0.5".parse().unwrap() }],
         evidence: Evidence {
             plugin: Digest::of(b"plugin"),
             inputs: Digest::of(b"inputs"),

@@ -25,12 +25,12 @@ use tollkeeper_controller::{
     lease::{Elector, Leadership},
     meter::{House, Meters},
     product::{Memory, ProductHouse, reconcile},
-    report::{Settler, Teller},
+    report::{Policies, Settler, Teller},
     roster::Roster,
-    watch::{Scope, Watched, changed_keys},
+    watch::{Scope, Seen, Watched, changed_keys},
     work::run_keyed,
 };
-use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender};
+use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
 
@@ -287,7 +287,7 @@ async fn work(
         tollkeeper_controller::report::run(
             Settler::new(sender),
             teller,
-            &meters,
+            || policies(parts),
             &parts.roster,
             &sealed,
             term,
@@ -316,6 +316,20 @@ async fn work(
     futures::join!(announce, settle, reconcile_products, binding::run(&keeper, term));
     meters.stop().await;
     Ok(())
+}
+
+/// What every product has decided in advance, metered or not.
+fn policies(parts: &Parts) -> Policies {
+    let products = parts.products.all().into_iter();
+    products
+        .filter_map(|(key, seen)| match seen {
+            Seen::Object(product) => {
+                let policy = &product.spec.policy;
+                Some((key, Policy { ambiguous: policy.ambiguous, late: policy.late }))
+            }
+            Seen::Undecodable(_) => None,
+        })
+        .collect()
 }
 
 /// A product is looked at when it changes, when one of its bindings does, when another product does (they may share a

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tollkeeper_core::{
     identity::ObjectKey,
-    product::{Binding, Policy, Product},
+    product::{Binding, Product},
 };
 
 use super::{House, LoadedPlugin, Meter};
@@ -101,14 +101,6 @@ impl Meters {
         for meter in running.into_values() {
             ended(meter.task).await;
         }
-    }
-
-    /// The policies of the products that are metered.
-    pub fn policies(&self) -> BTreeMap<ObjectKey, Policy> {
-        self.running()
-            .iter()
-            .map(|(key, meter)| (key.clone(), meter.assignment.borrow().product.policy))
-            .collect()
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Running>> {

@@ -43,7 +43,7 @@ const RETRY: SignedDuration = SignedDuration::from_secs(15);
 /// What a meter works with.
 #[derive(Clone)]
 pub struct House {
-    /// Names the installation; part of every client token. The UID of the `kube-system` namespace in a cluster.
+    /// Names the installation; part of every client token. In a cluster the UID of the product's namespace.
     pub cluster: String,
     /// The present moment.
     pub clock: Arc<dyn Clock>,

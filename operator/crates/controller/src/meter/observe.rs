@@ -44,7 +44,7 @@ impl Meter {
         for key in due {
             let Some(metered) = self.bindings.get_mut(&key) else { continue };
             metered.miss_until(tick, interval);
-            let finding = metered.run(&self.product, &self.plugin, tick, &collected.inputs).await.err();
+            let finding = metered.run(&self.product, &self.plugin, tick, &collected).await.err();
             self.note_tick(&key.name, finding);
         }
     }
@@ -110,11 +110,16 @@ impl Metered {
         product: &Product,
         plugin: &LoadedPlugin,
         tick: Timestamp,
-        inputs: &[Input],
+        collected: &Collected,
     ) -> Result<(), Finding> {
         let interval = product.meter.interval;
-        let inputs: Vec<Input> = inputs.iter().map(|input| input.narrowed(&self.binding.workload)).collect();
-        let origin = TickOrigin { plugin: plugin.digest.clone(), inputs: digest(&inputs) };
+        let workload = &self.binding.workload;
+        let inputs: Vec<Input> = collected.inputs.iter().map(|input| input.narrowed(workload)).collect();
+        let origin = TickOrigin {
+            plugin: plugin.digest.clone(),
+            inputs: digest(&inputs),
+            is_complete: collected.problems.is_empty(),
+        };
         let told = Tick {
             at: tick,
             seconds: interval.seconds(),

@@ -27,8 +27,9 @@ pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) 
             plugin: plugin.clone(),
             bindings: bindings.clone(),
         }),
-        // A changed plugin that cannot be loaded: the meter goes on with the old one.
+        // A changed plugin or spec that cannot be used: a meter that runs goes on with the old one.
         (None, Some(_), Some(Err(_))) if observed.rival.is_none() => {}
+        (None, None, None) if observed.checked.is_err() => {}
         _ => house.meters.dismiss(&observed.key).await,
     }
     Ok(())

@@ -11,24 +11,22 @@ use tollkeeper_core::{
     settlement::{Phase, RecordState, RecordStatus},
 };
 
-use super::{Settler, Teller, Turn};
-use crate::{
-    meter::{Finding, Meters},
-    roster::Roster,
-};
+use super::{Policies, Settler, Teller, Turn};
+use crate::{meter::Finding, roster::Roster};
 
-/// Settles until it is told to stop; what is being sent then is finished first.
+/// Settles until it is told to stop; what is being sent then is finished first. `policies` are those of all products,
+/// metered or not: what was sealed is owed.
 pub async fn run(
     mut settler: Settler,
     teller: Teller,
-    meters: &Meters,
+    policies: impl Fn() -> Policies,
     roster: &Roster,
     sealed: &Notify,
     stop: &CancellationToken,
 ) {
     let mut settled: BTreeMap<ObjectKey, Option<BillingHour>> = BTreeMap::new();
     while !stop.is_cancelled() {
-        let policies = meters.policies();
+        let policies = policies();
         for product in policies.keys() {
             if !settled.contains_key(product)
                 && let Some(last) = last_settled(teller.ledger.as_ref(), product).await

@@ -24,7 +24,7 @@ use tollkeeper_core::{
     metering::{Metering, Outcome},
     pace::Pace,
     plan::submission::{self, Sender},
-    product::Policy,
+    product::{AmbiguousPolicy, LatePolicy, Policy},
     settlement::{Attempt, Phase, RecordState},
 };
 
@@ -50,8 +50,11 @@ pub struct Teller {
     pub stopping: Arc<AtomicBool>,
 }
 
-/// Policies by product; reports of other products are left alone.
+/// Policies by product. Reports of products that are gone are settled with caution.
 pub type Policies = BTreeMap<ObjectKey, Policy>;
+
+/// For reports whose product is gone: never bill twice, and let a person decide about what came too late.
+const CAUTIOUS: Policy = Policy { ambiguous: AmbiguousPolicy::NeverDoubleBill, late: LatePolicy::Hold };
 
 /// The outcome of one attempt.
 #[derive(Clone, PartialEq, Debug)]
@@ -111,10 +114,7 @@ impl Settler {
         let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
         for entry in entries {
             let key = entry.key();
-            let Some(policy) = policies.get(&entry.product()) else {
-                turn.open.push(entry);
-                continue;
-            };
+            let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
             if teller.stopping.load(Ordering::Acquire) {
                 turn.open.push(entry);
                 continue;
@@ -125,7 +125,7 @@ impl Settler {
                 continue;
             }
             let before = entry.clone();
-            let after = match self.settle(teller, entry, *policy).await {
+            let after = match self.settle(teller, entry, policy).await {
                 Ok(after) => after,
                 Err(error) => {
                     tracing::warn!(report = %key, reason = error.reason(), %error, "not settled yet");

@@ -62,7 +62,7 @@ pub(crate) fn binding(tags: TagSet) -> Binding {
 }
 
 pub(crate) fn origin() -> TickOrigin {
-    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs") }
+    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs"), is_complete: true }
 }
 
 /// Usage of `gb_hours` in the hour, by tag set.

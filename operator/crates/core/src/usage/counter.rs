@@ -30,13 +30,13 @@ impl Counters {
     /// Takes the totals of a tick and returns what each series has grown by.
     ///
     /// A total below the last one is a reset: everything since is new. A new source counts from zero if the plugin
-    /// did not report it at the tick just before, else its total is only a baseline, since nobody knows how
-    /// much of it is old.
+    /// saw everything at the tick just before and did not report it, else its total is only a baseline, since nobody
+    /// knows how much of it is old.
     pub(super) fn advance(
         &mut self,
         tick: Timestamp,
         totals: BTreeMap<Source, Quantity>,
-        previous_succeeded: bool,
+        previous_saw_all: bool,
     ) -> BTreeMap<Series, Quantity> {
         self.0.retain(|_, last| tick.duration_since(last.seen) <= TOTALS_KEPT);
         let mut increases = BTreeMap::new();
@@ -44,7 +44,7 @@ impl Counters {
             let increase = match self.0.get(&source) {
                 Some(last) if total >= last.total => total.saturating_sub(last.total),
                 Some(_) => total,
-                None if previous_succeeded => total,
+                None if previous_saw_all => total,
                 None => Quantity::ZERO,
             };
             *increases.entry(source.0.clone()).or_insert(Quantity::ZERO) += increase;

@@ -37,6 +37,9 @@ pub struct TickOrigin {
     pub plugin: Digest,
     /// Digest of what the plugin saw.
     pub inputs: Digest,
+    /// Whether every input could be read as a whole. Where a pod did not answer, a source that is missing is not
+    /// therefore new at the next tick.
+    pub is_complete: bool,
 }
 
 /// The open usage of one binding; what a checkpoint stores.
@@ -47,6 +50,8 @@ pub struct Tally {
     last_tick: Option<Timestamp>,
     /// The last tick that succeeded.
     last_success: Option<Timestamp>,
+    /// The last of them that had all inputs as a whole.
+    last_complete: Option<Timestamp>,
     #[serde(with = "crate::pairs")]
     gauges: BTreeMap<Series, Quantity>,
     counters: Counters,
@@ -93,9 +98,9 @@ impl Tally {
         measurement: &Measurement,
         origin: &TickOrigin,
     ) {
-        let previous_succeeded = self.last_success.is_some_and(|last| interval.after(last) == tick);
+        let previous_saw_all = self.last_complete.is_some_and(|last| interval.after(last) == tick);
         let (gauges, totals) = split(&measurement.readings);
-        let increases = self.counters.advance(tick, totals, previous_succeeded);
+        let increases = self.counters.advance(tick, totals, previous_saw_all);
 
         let hour = BillingHour::of(tick);
         let counted = if hour.start() == tick && self.hours.contains_key(&hour.previous()) {
@@ -112,6 +117,9 @@ impl Tally {
         self.gauges = gauges;
         self.last_tick = Some(tick);
         self.last_success = Some(tick);
+        if origin.is_complete {
+            self.last_complete = Some(tick);
+        }
         self.plugin_state.clone_from(&measurement.state);
         let usage = self.hours.entry(hour).or_default();
         usage.note_tick(tick, Missed::No);

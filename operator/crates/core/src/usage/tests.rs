@@ -53,7 +53,7 @@ impl Bench {
 }
 
 fn origin() -> TickOrigin {
-    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs") }
+    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs"), is_complete: true }
 }
 
 fn gauge(value: &str) -> Reading {
@@ -164,6 +164,18 @@ fn a_new_source_after_a_missed_tick_is_a_baseline() {
     bench.miss();
     bench.tick(vec![counter("101", "a"), counter("7", "b")]);
     assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
+}
+
+#[test]
+fn a_new_source_after_an_incomplete_tick_is_a_baseline() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a")]);
+    let tick = bench.next();
+    let measurement = Measurement { readings: vec![counter("101", "a")], ..Measurement::default() };
+    let incomplete = TickOrigin { is_complete: false, ..origin() };
+    bench.tally.commit(tick, bench.interval, &measurement, &incomplete);
+    bench.tick(vec![counter("102", "a"), counter("500", "b")]);
+    assert_eq!(bench.folded("14", Fold::Sum), "2.000000");
 }
 
 #[test]
