@@ -1,5 +1,7 @@
 //! Components that are wrong before they measure anything, written as text.
 
+#![allow(clippy::unwrap_used, reason = "the whole file is tests")]
+
 use std::time::{Duration, Instant};
 
 use tollkeeper_core::{
