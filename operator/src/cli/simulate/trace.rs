@@ -26,8 +26,9 @@ const MAX_LINE: usize = 64 << 20;
 pub(crate) enum TraceError {
     #[error("{file}: the trace cannot be read: {reason}")]
     Unreadable { file: String, reason: String },
-    #[error("{file}:{line}: {reason}")]
-    Line { file: String, line: usize, reason: String },
+    /// `at` is the line, and the column where it is known.
+    #[error("{file}:{at}: {reason}")]
+    Line { file: String, at: String, reason: String },
     #[error(
         "{file}: the trace is empty; write at least one line such as {{\"at\":\"2026-11-01T00:00:00Z\",\"input\":\"nodes\",\"objects\":[]}}"
     )]
@@ -79,16 +80,17 @@ impl Trace {
             if text.trim().is_empty() {
                 continue;
             }
-            let refused = |reason: String| TraceError::Line { file: file.clone(), line: index + 1, reason };
-            let (at, input, state) = parse(&text, index + 1).map_err(refused)?;
+            let refused = |at: String, reason: String| TraceError::Line { file: file.clone(), at, reason };
+            let line = index + 1;
+            let (at, input, state) = parse(&text, line).map_err(|(at, reason)| refused(at, reason))?;
             if !inputs.contains(&input) {
                 let known: Vec<_> = inputs.iter().map(String::as_str).collect();
-                return Err(refused(format!(
-                    "no product declares the input `{input}`; they declare {}",
-                    known.join(", ")
-                )));
+                return Err(refused(
+                    line.to_string(),
+                    format!("no product declares the input `{input}`; they declare {}", known.join(", ")),
+                ));
             }
-            states.push((at, index + 1, input, state));
+            states.push((at, line, input, state));
         }
         if states.is_empty() {
             return Err(TraceError::Empty { file });
@@ -113,7 +115,7 @@ impl Trace {
             for (at, line, _, state) in states {
                 let data = reduced(declaration, state).map_err(|reason| TraceError::Line {
                     file: self.file.clone(),
-                    line: *line,
+                    at: line.to_string(),
                     reason,
                 })?;
                 by_input.entry(declaration.name.clone()).or_default().push((*at, data));
@@ -123,14 +125,15 @@ impl Trace {
     }
 }
 
-fn parse(text: &str, number: usize) -> Result<(Timestamp, String, State), String> {
+/// One line, or where it is wrong and why.
+fn parse(text: &str, number: usize) -> Result<(Timestamp, String, State), (String, String)> {
     if text.len() > MAX_LINE {
-        return Err(format!("the line is longer than {MAX_LINE} bytes"));
+        return Err((number.to_string(), format!("the line is longer than {MAX_LINE} bytes")));
     }
     let line: Line = serde_json::from_str(text).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.split(" at line ").next().unwrap_or(&reason).to_owned();
-        format!("column {}: {reason}", error.column())
+        (format!("{number}:{}", error.column()), reason)
     })?;
     let mut states = [
         line.objects
@@ -144,7 +147,10 @@ fn parse(text: &str, number: usize) -> Result<(Timestamp, String, State), String
     .flatten();
     match (states.next(), states.next()) {
         (Some(state), None) => Ok((line.at, line.input, state)),
-        _ => Err("a line holds exactly one of objects, samples, scalar, json and missing".to_owned()),
+        _ => Err((
+            number.to_string(),
+            "a line holds exactly one of objects, samples, scalar, json and missing".to_owned(),
+        )),
     }
 }
 
@@ -214,13 +220,13 @@ mod tests {
 
     #[test]
     fn a_line_holds_one_state() {
-        let reason = |text: &str| parse(text, 1).err().unwrap();
+        let reason = |text: &str| parse(text, 1).err().unwrap().1;
         assert!(reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a"}"#).contains("exactly one"));
         assert!(
             reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a","scalar":1,"json":1}"#)
                 .contains("exactly one")
         );
-        assert!(reason(r#"{"at":"yesterday","input":"a","scalar":1}"#).contains("column"));
+        assert_eq!(parse(r#"{"at":"yesterday","input":"a","scalar":1}"#, 7).err().unwrap().0, "7:17");
         assert!(reason(r#"{"at":"2026-11-01T00:00:00Z","input":"a","sample":[]}"#).contains("unknown field"));
     }
 }
