@@ -22,7 +22,7 @@ help: ## list the targets
 demo: ## meter a vector database for a month: no cluster, no AWS account
 	cargo build --release --locked --package tollkeeper
 	./target/release/tollkeeper simulate examples/vecdb/product.yaml examples/vecdb/binding.yaml \
-		--signals examples/vecdb/signals.jsonl --html target/demo.html
+		--signals examples/vecdb/signals.jsonl --plugins plugins/examples/vecdb --html target/demo.html
 
 .PHONY: test
 test: install-tests build-tests ## install the test servers, run every test (some: ARGS="-E 'package(tollkeeper-kit)'")
