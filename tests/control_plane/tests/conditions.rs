@@ -1,0 +1,139 @@
+//! What is wrong is said in a condition, loses nothing, and stops nobody else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use kube::{
+    Api, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::json;
+use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
+use tollkeeper_control_plane::{PATIENCE, Stage, Workload};
+use tollkeeper_kit::wait_until;
+
+fn untyped(stage: &Stage, kind: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", kind));
+    Api::namespaced_with(stage.namespace.client(), stage.namespace.name(), &resource)
+}
+
+#[tokio::test]
+async fn each_problem_of_a_product_has_its_own_reason() {
+    let stage = Stage::at("reasons", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    let _operator = stage.start_operator();
+
+    stage.create(&stage.product("unbound", "code-unbound", workload.port())).await;
+    stage.condition("MarketplaceProduct", "unbound", "Ready", ("False", "NoBinding")).await;
+
+    let mut wrong = serde_json::to_value(stage.product("wrong", "code-wrong", workload.port())).unwrap();
+    wrong["spec"]["meter"]["plugin"]["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
+    stage.create(&serde_json::from_value::<MarketplaceProduct>(wrong).unwrap()).await;
+    stage.condition("MarketplaceProduct", "wrong", "PluginReady", ("False", "DigestMismatch")).await;
+
+    let mut absent = serde_json::to_value(stage.product("absent", "code-absent", workload.port())).unwrap();
+    absent["spec"]["meter"]["plugin"]["source"] = json!({"configMap": {"name": "none", "key": "meter.wasm"}});
+    stage.create(&serde_json::from_value::<MarketplaceProduct>(absent).unwrap()).await;
+    stage.condition("MarketplaceProduct", "absent", "PluginReady", ("False", "ConfigMapNotFound")).await;
+
+    stage.create(&stage.product("twin", "code-unbound", workload.port())).await;
+    stage.condition("MarketplaceProduct", "twin", "Ready", ("False", "ProductCodeTaken")).await;
+}
+
+#[tokio::test]
+async fn of_two_bindings_of_one_workload_the_older_is_metered() {
+    let stage = Stage::at("overlap", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&stage.product("vecdb", "code", workload.port())).await;
+    stage.create(&stage.binding("a-older", "vecdb")).await;
+    let mut newer: LicenseBinding = stage.binding("b-newer", "vecdb");
+    let spec = serde_json::to_value(&newer.spec).unwrap();
+    let mut spec_of_newer = spec.clone();
+    spec_of_newer["access"]["irsa"]["serviceAccountName"] = json!("vecdb-newer");
+    newer.spec = serde_json::from_value(spec_of_newer).unwrap();
+    stage.create(&newer).await;
+    let _operator = stage.start_operator();
+    stage.condition("LicenseBinding", "b-newer", "Ready", ("False", "WorkloadOverlap")).await;
+    let observed = stage.settled(2).await;
+    observed.agrees();
+    let instances = |index: usize| {
+        let records = observed.reports[index]["spec"]["records"].as_array().unwrap();
+        records.iter().find(|record| record["dimension"] == "instances").unwrap()["quantity"].clone()
+    };
+    assert_eq!(instances(1), json!(1), "one pod is billed once");
+}
+
+#[tokio::test]
+async fn an_unreachable_target_is_a_condition_and_its_usage_is_not_lost() {
+    let stage = Stage::at("unreachable", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    let closed = tollkeeper_kit::free_port().unwrap();
+    stage.create(&stage.product("vecdb", "code", closed)).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.condition("MarketplaceProduct", "vecdb", "InputsReady", ("False", "InputUnavailable")).await;
+    let product = stage.product("vecdb", "code", workload.port());
+    let patch = json!({"spec": {"meter": {"inputs": serde_json::to_value(&product).unwrap()["spec"]["meter"]["inputs"]}}});
+    untyped(&stage, "MarketplaceProduct")
+        .patch("vecdb", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    stage.condition("MarketplaceProduct", "vecdb", "Ready", ("True", "Ready")).await;
+    stage.settled(1).await.agrees();
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_decoded_stops_no_other() {
+    let stage = Stage::at("undecodable", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    // The schema takes this value; the operator of this version knows no such selector operator.
+    let mut broken = serde_json::to_value(stage.binding("broken", "vecdb")).unwrap();
+    broken["spec"]["workload"]["selector"] =
+        json!({"matchExpressions": [{"key": "app", "operator": "Near", "values": ["vecdb"]}]});
+    let broken: DynamicObject = serde_json::from_value(broken).unwrap();
+    let created = untyped(&stage, "LicenseBinding").create(&PostParams::default(), &broken).await;
+    let name = created.map(|object| object.name_any());
+    stage.create(&stage.product("vecdb", "code", workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.settled(1).await.agrees();
+    // An API server whose schema refuses the value has nothing to show here.
+    assert!(name.is_err() || name.unwrap() == "broken");
+}
+
+#[tokio::test]
+async fn a_steady_cluster_sees_one_checkpoint_every_five_minutes_and_nothing_else() {
+    let stage = Stage::at("steady", "2026-11-21T14:06:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&stage.product("vecdb", "code", workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.condition("MarketplaceProduct", "vecdb", "Ready", ("True", "Ready")).await;
+    stage.condition("LicenseBinding", "prod", "AccessProvisioned", ("True", "Provisioned")).await;
+    let versions = async || {
+        let product = untyped(&stage, "MarketplaceProduct").get("vecdb").await.unwrap();
+        let binding = untyped(&stage, "LicenseBinding").get("prod").await.unwrap();
+        let at = binding.data["status"]["checkpoint"]["at"].as_str().map(str::to_owned);
+        (product.resource_version().unwrap(), at)
+    };
+    // Between the first checkpoint and the next but one, the product is not written at all.
+    let (first_version, first) = wait_until("a checkpoint", PATIENCE, async || {
+        let (version, at) = versions().await;
+        at.map(|at| (version, at)).ok_or("none yet")
+    })
+    .await
+    .unwrap();
+    let (last_version, last) = wait_until("a later checkpoint", PATIENCE, async || {
+        let (version, at) = versions().await;
+        let at: jiff::Timestamp = at.unwrap().parse().unwrap();
+        let since = at.duration_since(first.parse().unwrap());
+        if since.as_secs() >= 590 { Ok((version, since)) } else { Err(format!("{since} later")) }
+    })
+    .await
+    .unwrap();
+    assert_eq!(last_version, first_version, "the product was written though nothing changed");
+    assert!(last.as_secs() >= 590, "{last}");
+}
