@@ -82,7 +82,7 @@ fn the_bill_of_the_ordinary_scenario_is_the_committed_text() {
 }
 
 #[test]
-fn the_same_files_give_the_same_output_byte_for_byte() {
+fn the_same_files_give_the_same_output_and_page_byte_for_byte() {
     let simulation = Simulation::of("two-bindings.scenario");
     let run = |name: &str| {
         let page = scratch("same").join(name);
@@ -90,7 +90,14 @@ fn the_same_files_give_the_same_output_byte_for_byte() {
         assert_eq!(output.status.code(), Some(0));
         (output.stdout, fs::read(page).unwrap())
     };
-    assert!(run("first.html") == run("second.html"));
+    let (first, second) = (run("first.html"), run("second.html"));
+    assert!(first == second);
+    // The page stands alone: nothing in it is fetched from anywhere.
+    let page = String::from_utf8(first.1).unwrap();
+    for fetched in ["http:", "https:", "src=", "<link", "<script", "@import", "url("] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+    assert!(page.contains("The ledger and AWS&#39;s books agree on 4 records"));
 }
 
 #[test]

@@ -1,74 +1,99 @@
-//! The bill of a simulation, for people.
+//! The bill of a simulation as text.
 
 use std::fmt::Write as _;
 
-use tollkeeper_core::{identity::ObjectKey, ledger::Entry, report::SealedRecord};
+use tollkeeper_core::{
+    audit::Total,
+    identity::{DimensionName, ObjectKey},
+    ledger::Entry,
+    report::SealedRecord,
+};
 
-use super::result::Simulation;
-use crate::manifest::Manifests;
+use super::{
+    money::{amount, price, sum, usd},
+    notable::{gaps, others},
+    result::Simulation,
+};
+use crate::{
+    cli::render::{Align, table},
+    manifest::Manifests,
+};
 
 /// The bill as text.
-pub(crate) fn text(simulation: &Simulation, manifests: &Manifests) -> String {
+pub(super) fn text(simulation: &Simulation, manifests: &Manifests) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write_text(&mut out, simulation, manifests);
     out
 }
 
-/// The bill as a page.
-pub(crate) fn html(simulation: &Simulation, manifests: &Manifests) -> String {
-    let text = text(simulation, manifests).replace('&', "&amp;").replace('<', "&lt;");
-    format!(
-        "<!doctype html><meta charset=\"utf-8\"><title>Tollkeeper: simulated bill</title><pre>{text}</pre>\n"
-    )
-}
-
 fn write_text(out: &mut String, simulation: &Simulation, manifests: &Manifests) -> std::fmt::Result {
     let (from, to) = simulation.span;
     writeln!(out, "Simulated bill, {from} to {to}\n")?;
-    writeln!(
-        out,
-        "{:<12} {:<16} {:>18} {:>12} {:>8} {:>10} {:>12}",
-        "PRODUCT", "DIMENSION", "MEASURED", "BILLED", "RECORDS", "REMAINDER", "USD"
-    )?;
-    for ((product, dimension), total) in simulation.totals() {
-        let price = price(manifests, &product, dimension.as_str());
-        writeln!(
-            out,
-            "{:<12} {:<16} {:>18} {:>12} {:>8} {:>10} {:>12}",
-            product.name,
-            dimension.as_str(),
-            total.measured.to_string(),
-            total.billed,
-            total.records,
-            total.remainder.to_string(),
-            price.map_or_else(|| "-".to_owned(), |micros| usd(u128::from(total.billed) * micros)),
-        )?;
-        for (units, what) in [
-            (total.written_off, "written off"),
-            (total.rejected, "rejected"),
-            (total.held, "held"),
-            (total.unsettled, "unsettled"),
-        ] {
-            if units > 0 {
-                writeln!(out, "{:<12} {:<16} {units} units {what}", "", "")?;
-            }
-        }
-    }
+    out.push_str(&bill(simulation, manifests));
+    let (total, all_priced) = sum(simulation, manifests);
+    let left_out = if all_priced { "" } else { " for the dimensions with a price" };
+    writeln!(out, "\nTotal: {} USD{left_out}", usd(total))?;
+    write_notable(out, simulation)?;
     write_provenance(out, simulation)?;
-    for problem in &simulation.problems {
-        writeln!(out, "note: {problem}")?;
+    if simulation.violations.is_empty() {
+        writeln!(out, "\n{}", simulation.agreement())?;
     }
+    Ok(())
+}
+
+fn bill(simulation: &Simulation, manifests: &Manifests) -> String {
+    let heads = [
+        ("PRODUCT", Align::Left),
+        ("DIMENSION", Align::Left),
+        ("MEASURED", Align::Right),
+        ("BILLED", Align::Right),
+        ("RECORDS", Align::Right),
+        ("REMAINDER", Align::Right),
+        ("USD", Align::Right),
+        ("NOT BILLED", Align::Left),
+    ];
+    let row = |((product, dimension), total): (&(ObjectKey, DimensionName), &Total)| {
+        let price = price(manifests, product, dimension.as_str());
+        vec![
+            product.name.clone(),
+            dimension.to_string(),
+            total.measured.to_string(),
+            total.billed.to_string(),
+            total.records.to_string(),
+            total.remainder.to_string(),
+            price.map_or_else(|| "-".to_owned(), |price| usd(amount(total, price))),
+            not_billed(total),
+        ]
+    };
+    table(&heads, &simulation.totals().iter().map(row).collect::<Vec<_>>())
+}
+
+/// Units of a dimension that AWS has not taken, or `-`.
+pub(super) fn not_billed(total: &Total) -> String {
+    let places = [
+        (total.written_off, "written off"),
+        (total.rejected, "rejected"),
+        (total.held, "held"),
+        (total.unsettled, "unsettled"),
+    ];
+    let named: Vec<_> = places
+        .iter()
+        .filter(|(units, _)| *units > 0)
+        .map(|(units, what)| format!("{units} {what}"))
+        .collect();
+    if named.is_empty() { "-".to_owned() } else { named.join(", ") }
+}
+
+fn write_notable(out: &mut String, simulation: &Simulation) -> std::fmt::Result {
     for violation in &simulation.violations {
         writeln!(out, "VIOLATION {violation}")?;
     }
-    if simulation.violations.is_empty() {
-        writeln!(
-            out,
-            "\nThe ledger and AWS's books agree on {} records; the hash chain of {} reports is intact; nothing was billed twice.",
-            simulation.books.accepted.len(),
-            simulation.entries.len()
-        )?;
+    for problem in &simulation.problems {
+        writeln!(out, "note: {problem}")?;
+    }
+    for sentence in others(simulation).into_iter().chain(gaps(simulation)) {
+        writeln!(out, "note: {sentence}")?;
     }
     Ok(())
 }
@@ -110,16 +135,4 @@ fn write_allocations(out: &mut String, record: &SealedRecord) -> std::fmt::Resul
         writeln!(out, "    {:>10} {tags}", part.quantity)?;
     }
     Ok(())
-}
-
-/// The declared price in millionths of a dollar.
-fn price(manifests: &Manifests, product: &ObjectKey, dimension: &str) -> Option<u128> {
-    let (checked, _) = manifests.products.get(product)?;
-    let dimension = checked.dimensions.iter().find(|one| one.dimension.name.as_str() == dimension)?;
-    dimension.price.map(|price| price.micros())
-}
-
-fn usd(micros: u128) -> String {
-    let cents = micros.div_ceil(10_000);
-    format!("{}.{:02}", cents / 100, cents % 100)
 }

@@ -5,6 +5,9 @@
 
 mod bill;
 mod clock;
+mod money;
+mod notable;
+mod page;
 mod result;
 mod trace;
 
@@ -215,7 +218,7 @@ impl Simulate {
             Output::Text => print::text(bill::text(simulation, manifests))?,
         }
         if let Some(path) = &self.html {
-            fs::write(path, bill::html(simulation, manifests))
+            fs::write(path, page::html(simulation, manifests))
                 .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         }
         match simulation.violations.as_slice() {

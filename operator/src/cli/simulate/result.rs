@@ -51,6 +51,21 @@ impl Simulation {
         audit::totals(&self.entries)
     }
 
+    /// What can be said if no invariant is broken.
+    pub(crate) fn agreement(&self) -> String {
+        let agreed: usize = self.entries.iter().map(|entry| entry.settlement.accepted()).sum();
+        // `disagreements` has made sure that the ledger calls each of these in doubt.
+        let in_doubt = match self.books.accepted.len().saturating_sub(agreed) {
+            0 => String::new(),
+            1 => "; AWS has also taken a record that the ledger could only call in doubt".to_owned(),
+            more => format!("; AWS has also taken {more} records that the ledger could only call in doubt"),
+        };
+        format!(
+            "The ledger and AWS's books agree on {agreed} records{in_doubt}; the hash chain of {} reports is intact; nothing was billed twice.",
+            self.entries.len()
+        )
+    }
+
     /// The result as `--output json` prints it.
     pub(crate) fn json(&self) -> Value {
         json!({
