@@ -9,7 +9,7 @@ mod bindings;
 #[allow(dead_code, reason = "the host's own view of inputs, for bare wasmtime too")]
 #[path = "../src/input.rs"]
 mod input;
-#[allow(dead_code, unreachable_pub, reason = "as `input`")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "as `input`")]
 #[path = "../src/limits.rs"]
 mod limits;
 

@@ -10,12 +10,14 @@ use crate::{
     bindings::tollkeeper::meter::{log, types},
     failure::{self, clip},
     limits::{HOSTCALL_BYTES, Limits, MAX_LOG, MAX_PARTS},
+    wasi::{Moment, World},
 };
 
 /// What the host keeps beside an instance.
 pub(crate) struct CallState {
     pub(crate) memory: Memory,
     pub(crate) log: Log,
+    pub(crate) world: World,
 }
 
 /// What a call gave, and what it cost.
@@ -29,9 +31,11 @@ pub(crate) struct Done<R> {
 pub(crate) fn call<R>(
     pre: &InstancePre<CallState>,
     limits: Limits,
+    moment: Moment,
     body: impl FnOnce(&mut Store<CallState>, wasmtime::component::Instance) -> Result<R>,
 ) -> Result<Done<R>, PluginFailure> {
-    let state = CallState { memory: Memory::new(limits.memory), log: Log::default() };
+    let state =
+        CallState { memory: Memory::new(limits.memory), log: Log::default(), world: World::new(moment) };
     let mut store = Store::new(pre.engine(), state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -41,6 +45,8 @@ pub(crate) fn call<R>(
         .and_then(|()| pre.instantiate(&mut store))
         .and_then(|instance| body(&mut store, instance))
         .and_then(|result| Ok((result, limits.fuel().saturating_sub(store.get_fuel()?))));
+    let state = store.data_mut();
+    state.world.flush(&mut state.log);
     match outcome {
         Ok((result, fuel)) => Ok(Done { result, fuel, log: store.into_data().log.finish() }),
         Err(error) => Err(failure::of_call(&error, store.data(), limits)),
@@ -124,7 +130,7 @@ const LINE: usize = 16;
 const MAX_LINE: usize = 4 << 10;
 
 impl Log {
-    fn push(&mut self, level: LogLevel, message: &str) {
+    pub(crate) fn push(&mut self, level: LogLevel, message: &str) {
         let bytes = self.bytes + LINE + message.len().min(MAX_LINE);
         if bytes > MAX_LOG {
             self.dropped += 1;
@@ -134,13 +140,13 @@ impl Log {
         }
     }
 
-    /// The last line that is an error.
-    pub(crate) fn last_error(&self) -> Option<&str> {
-        let is_error = |line: &&LogLine| line.level == LogLevel::Error;
-        self.lines.iter().rev().find(is_error).map(|line| line.message.as_str())
+    /// The last line that is a warning or an error.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        let is_bad = |line: &&LogLine| matches!(line.level, LogLevel::Warn | LogLevel::Error);
+        self.lines.iter().rev().find(is_bad).map(|line| line.message.as_str())
     }
 
-    fn finish(mut self) -> Vec<LogLine> {
+    pub(crate) fn finish(mut self) -> Vec<LogLine> {
         if self.dropped > 0 {
             let message =
                 format!("{} lines were dropped: a call may log {} KiB", self.dropped, MAX_LOG >> 10);

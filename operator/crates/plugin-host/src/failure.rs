@@ -7,6 +7,7 @@ use crate::{
     bindings::exports::tollkeeper::meter::meter::Failure,
     call::CallState,
     limits::{Limits, MAX_MESSAGE},
+    wasi::Stopped,
 };
 
 /// How wasmtime words that a call hands over too much at once; its error type is private.
@@ -16,6 +17,11 @@ const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> PluginFailure {
     if state.memory.refused {
         return PluginFailure::OutOfMemory(limits.memory);
+    }
+    match error.downcast_ref::<Stopped>() {
+        Some(Stopped::NotGiven(function)) => return PluginFailure::ForbiddenImport(function.clone()),
+        Some(exited) => return PluginFailure::Trapped(with_last_words(&exited.to_string(), state)),
+        None => {}
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel | Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
@@ -40,7 +46,7 @@ pub(crate) fn of_guest(failure: Failure) -> PluginFailure {
 
 /// A guest's panic hook writes to the log before it traps, and its text says more than `unreachable`.
 fn with_last_words(trap: &str, state: &CallState) -> String {
-    match state.log.last_error() {
+    match state.log.last_words() {
         Some(words) => clip(&format!("{trap}; it last logged: {words}"), MAX_MESSAGE),
         None => trap.to_owned(),
     }

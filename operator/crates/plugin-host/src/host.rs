@@ -88,8 +88,8 @@ impl WasmHost {
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }
-        let (house, bytes) = (Arc::clone(&self.house), component.to_vec());
-        let prepared = compile::apart(move || Prepared::new(&house, &bytes)).await?;
+        let (house, bytes, known_as) = (Arc::clone(&self.house), component.to_vec(), digest.clone());
+        let prepared = compile::apart(move || Prepared::new(&house, &bytes, &known_as)).await?;
         let prepared = Arc::new(prepared);
         self.remember(digest, &prepared);
         Ok(prepared)

@@ -17,6 +17,7 @@ mod input;
 mod limits;
 mod output;
 mod plugin;
+mod wasi;
 
 pub use host::{Evaluation, HostError, WasmHost};
 pub use limits::{

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tollkeeper_core::{
+    identity::Digest,
     input::Input,
     plugin::{Manifest, Plugin, PluginFailure, Tick},
     reading::Measurement,
@@ -20,6 +21,7 @@ use crate::{
     input::{View, check_size},
     limits::{Limits, MAX_MESSAGE},
     output,
+    wasi::{self, Moment},
 };
 
 /// A compiled and linked component; plugins with different limits share it.
@@ -27,20 +29,24 @@ pub(crate) struct Prepared {
     pre: InstancePre<CallState>,
     meter: meter::meter::GuestIndices,
     describe: meter::describe::GuestIndices,
+    /// The beginning of the component's digest.
+    seed: u64,
 }
 
 impl Prepared {
     /// Compiles and links admitted bytes.
-    pub(crate) fn new(house: &House, bytes: &[u8]) -> Result<Self, PluginFailure> {
+    pub(crate) fn new(house: &House, bytes: &[u8], digest: &Digest) -> Result<Self, PluginFailure> {
         let component = compile::compile(&house.engine, bytes)?;
         imports::check(&house.engine, &component)?;
         let mut linker = Linker::new(&house.engine);
         World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
+            .and_then(|()| wasi::link(&house.engine, &component, &mut linker))
             .and_then(|()| linker.instantiate_pre(&component))
             .and_then(|pre| {
                 Ok(Self {
                     meter: meter::meter::GuestIndices::new(&pre)?,
                     describe: meter::describe::GuestIndices::new(&pre)?,
+                    seed: seed(digest),
                     pre,
                 })
             })
@@ -50,7 +56,7 @@ impl Prepared {
     /// Checks the type of every export, so that a wrong `measure` is found now, and asks for the manifest.
     fn manifest(&self, house: &House, limits: Limits) -> Result<Manifest, PluginFailure> {
         let _running = house.ticker.running();
-        let done = call(&self.pre, limits, |store, instance| {
+        let done = call(&self.pre, limits, Moment::default(), |store, instance| {
             let meter =
                 self.meter.load(&mut *store, &instance).map_err(|error| unsupported("meter: ", &error));
             let describe = meter.and_then(|_| {
@@ -66,7 +72,7 @@ impl Prepared {
 
     fn validate(&self, house: &House, limits: Limits, config: &str) -> Result<(), PluginFailure> {
         let _running = house.ticker.running();
-        let done = call(&self.pre, limits, |store, instance| {
+        let done = call(&self.pre, limits, Moment::default(), |store, instance| {
             self.describe.load(&mut *store, &instance)?.call_validate_config(store, config)
         })?;
         done.result.map_err(|why| PluginFailure::InvalidConfig(clip(&why, MAX_MESSAGE)))
@@ -89,15 +95,21 @@ impl Prepared {
             state: &tick.state,
         };
         let view = View::of(inputs);
+        let moment = Moment::of(self.seed, tick);
         let _running = house.ticker.running();
         let done = view.with(|inputs| {
-            call(&self.pre, limits, |store, instance| {
+            call(&self.pre, limits, moment, |store, instance| {
                 self.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
             })
         })?;
         let (readings, state) = output::outcome(done.result.map_err(failure::of_guest)?)?;
         Ok(Measurement { readings, state, log: done.log, fuel: done.fuel })
     }
+}
+
+fn seed(digest: &Digest) -> u64 {
+    let hex = digest.as_str().trim_start_matches("sha256:");
+    hex.get(..16).and_then(|beginning| u64::from_str_radix(beginning, 16).ok()).unwrap_or_default()
 }
 
 fn unsupported(interface: &str, error: &wasmtime::Error) -> PluginFailure {

@@ -1,6 +1,10 @@
 //! What a guest does while it measures, well or badly, by `plugins/fixtures/hostile`.
 
-#![allow(clippy::unwrap_used, reason = "the whole file is tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "the whole file is tests, and real time is what is limited"
+)]
 
 use std::{
     sync::Arc,
