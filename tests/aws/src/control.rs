@@ -1,4 +1,5 @@
 //! The control endpoints, and what only a raw connection shows.
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The Rust SDK over the sequence that boto3 is judged by.
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,3 +1,4 @@
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,4 @@
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 use std::{
     cell::{Cell, RefCell},
     sync::{Mutex, PoisonError},

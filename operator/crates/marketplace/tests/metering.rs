@@ -1,5 +1,5 @@
 //! What the adapter writes on the wire, and what it makes of everything that can come back.
-
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

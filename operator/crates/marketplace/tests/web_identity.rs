@@ -1,5 +1,5 @@
 //! From a pod's environment to credentials, or to a refusal that says what to do.
-
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
 //! AWS as far as the adapter sees it: one port on loopback that speaks just enough HTTP, answers by script, and keeps what it heard.
-
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part")]
 
 use std::{

@@ -1,4 +1,5 @@
 //! Queries and documents from HTTP servers that behave and that do not.
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 
 use std::time::Instant;
 
