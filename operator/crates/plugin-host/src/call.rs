@@ -9,7 +9,7 @@ use wasmtime::{Error, ResourceLimiter, Result, Store, component::InstancePre};
 use crate::{
     bindings::tollkeeper::meter::{log, types},
     failure::{self, clip},
-    limits::{HOSTCALL_BYTES, Limits, MAX_LOG, MAX_PARTS},
+    limits::{HOSTCALL_BYTES, Limits, MAX_INSTANCES, MAX_LOG, MAX_MEMORIES, MAX_TABLE, MAX_TABLES},
     wasi::{Moment, World},
 };
 
@@ -58,29 +58,27 @@ pub(crate) struct Memory {
     left: usize,
     /// Whether the instance wanted more than it may have.
     pub(crate) refused: bool,
+    /// Whether the machine had none to give.
+    pub(crate) starved: bool,
 }
 
 impl Memory {
     fn new(limit: u64) -> Self {
-        Self { left: usize::try_from(limit).unwrap_or(usize::MAX), refused: false }
+        Self { left: usize::try_from(limit).unwrap_or(usize::MAX), refused: false, starved: false }
     }
 
     /// A trap rather than a failed `memory.grow`: guests abort on that with nothing but `unreachable`.
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: usize) -> Result<bool> {
+        let bytes = desired.saturating_sub(current).saturating_mul(unit);
+        let Some(left) = self.left.checked_sub(bytes) else {
+            self.refused = true;
+            return Err(Error::msg("the memory limit"));
+        };
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let bytes = desired.saturating_sub(current).saturating_mul(unit);
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(true)
-            }
-            None => {
-                self.refused = true;
-                Err(Error::msg("the memory limit"))
-            }
-        }
+        self.left = left;
+        Ok(true)
     }
 }
 
@@ -90,28 +88,34 @@ impl ResourceLimiter for Memory {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if desired > MAX_TABLE {
+            self.refused = true;
+            return Err(Error::msg("the limit of a table"));
+        }
         self.grow(current, desired, maximum, size_of::<usize>())
     }
 
     /// The machine has no memory: ending the call keeps the guest from measuring something else than elsewhere.
     fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        self.starved = true;
         Err(error)
     }
 
     fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        self.starved = true;
         Err(error)
     }
 
     fn instances(&self) -> usize {
-        MAX_PARTS
+        MAX_INSTANCES
     }
 
     fn tables(&self) -> usize {
-        MAX_PARTS
+        MAX_TABLES
     }
 
     fn memories(&self) -> usize {
-        MAX_PARTS
+        MAX_MEMORIES
     }
 }
 
@@ -189,7 +193,7 @@ mod tests {
     fn all_memories_of_an_instance_share_one_limit() {
         let mut memory = Memory::new(1000);
         assert!(memory.memory_growing(0, 600, None).unwrap());
-        assert!(!memory.memory_growing(0, 600, Some(500)).unwrap());
+        assert!(!memory.memory_growing(0, 300, Some(200)).unwrap());
         assert!(!memory.refused);
         assert!(memory.memory_growing(0, 600, None).is_err());
         assert!(memory.refused);

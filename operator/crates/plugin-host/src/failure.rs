@@ -13,6 +13,9 @@ use crate::{
 /// How wasmtime words that a call hands over too much at once; its error type is private.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// How wasmtime words that a component has too many memories, tables or instances.
+const TOO_MANY_PARTS: &str = "resource limit exceeded";
+
 /// Why a call ended without a result.
 pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> PluginFailure {
     if state.memory.refused {
@@ -26,13 +29,22 @@ pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> Plugi
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel | Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
         Some(trap) => PluginFailure::Trapped(with_last_words(&trap.to_string(), state)),
-        None if error.chain().any(|cause| cause.to_string().contains(HOSTCALL_FUEL)) => {
-            PluginFailure::TooLarge(
-                "it handed the host more at once than any valid outcome or message has".into(),
-            )
+        None if says(error, HOSTCALL_FUEL) => {
+            PluginFailure::TooLarge("it handed the host more at once than any valid result has".into())
         }
+        None if says(error, TOO_MANY_PARTS) => {
+            PluginFailure::TooLarge(clip(&error.root_cause().to_string(), MAX_MESSAGE))
+        }
+        None if state.memory.starved => PluginFailure::Internal(clip(
+            &format!("the machine has no memory for it: {error:#}"),
+            MAX_MESSAGE,
+        )),
         None => PluginFailure::InvalidOutput(clip(&error.root_cause().to_string(), MAX_MESSAGE)),
     }
+}
+
+fn says(error: &Error, words: &str) -> bool {
+    error.chain().any(|cause| cause.to_string().contains(words))
 }
 
 /// What the plugin itself says went wrong.

@@ -63,7 +63,10 @@ pub struct WasmHost {
 impl WasmHost {
     /// Starts the host's threads; they end with it and its plugins.
     pub fn new(evaluation: Evaluation) -> Result<Self, HostError> {
-        let engine = engine().map_err(|error| HostError(format!("{error:#}")))?;
+        Self::with(engine().map_err(|error| HostError(format!("{error:#}")))?, evaluation)
+    }
+
+    fn with(engine: Engine, evaluation: Evaluation) -> Result<Self, HostError> {
         let ticker = Ticker::start(&engine).map_err(|error| HostError(error.to_string()))?;
         let evaluator = match evaluation {
             Evaluation::Thread => Evaluator::thread().map_err(|error| HostError(error.to_string()))?,
@@ -106,5 +109,37 @@ impl PluginHost for WasmHost {
     ) -> Result<Arc<dyn Plugin>, PluginFailure> {
         let prepared = self.prepare(component, digest).await?;
         Ok(Arc::new(WasmPlugin::new(Arc::clone(&self.house), prepared, Limits::from(limits)).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollkeeper_core::plugin::Tick;
+
+    use super::*;
+    use crate::engine::settings;
+
+    const HOSTILE: &[u8] = include_bytes!("../../../../plugins/fixtures/hostile/hostile.wasm");
+
+    #[tokio::test]
+    async fn an_outcome_does_not_depend_on_where_instances_get_their_memory() {
+        let mut seen = Vec::new();
+        for engine in [engine().unwrap(), Engine::new(&settings()).unwrap()] {
+            let host = WasmHost::with(engine, Evaluation::Inline).unwrap();
+            let plugin = host.load(HOSTILE, &Digest::of(HOSTILE), PluginLimits::default()).await.unwrap();
+            let mut outcomes = Vec::new();
+            for config in ["gauge 1", "state 60000", "log 9999", "allocate", "recurse", "panic", "nonsense"] {
+                let tick = Tick {
+                    at: "2026-11-21T14:58:00Z".parse().unwrap(),
+                    seconds: 60,
+                    product: "vecdb".into(),
+                    config: config.into(),
+                    state: Arc::from([]),
+                };
+                outcomes.push(plugin.measure(tick, vec![]).await);
+            }
+            seen.push(outcomes);
+        }
+        assert_eq!(seen.first(), seen.last());
     }
 }

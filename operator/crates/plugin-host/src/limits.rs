@@ -43,8 +43,18 @@ pub(crate) const MAX_SCHEMA: usize = 64 << 10;
 /// dimension (255), a total (19), a source (512) and five tags (356 each), and the state.
 pub(crate) const HOSTCALL_BYTES: usize = 4 << 20;
 
-/// Memories, tables and core instances of one component. Go and JavaScript components have fewer than ten of each.
-pub(crate) const MAX_PARTS: usize = 64;
+/// Core instances of one component. Go's and JavaScript's have fewer than ten.
+pub(crate) const MAX_INSTANCES: usize = 64;
+
+/// Linear memories of one component: a composed one has one for each of its parts.
+pub(crate) const MAX_MEMORIES: usize = 16;
+
+/// Tables of one component.
+pub(crate) const MAX_TABLES: usize = 64;
+
+/// Elements of one table. A table has an element for each function that is called by address; Python, the largest guest
+/// known, has some 10,000.
+pub(crate) const MAX_TABLE: usize = 100_000;
 
 /// Bytes of stack inside the sandbox, wasmtime's own default; an evaluator's thread has several times that.
 pub(crate) const WASM_STACK: usize = 512 << 10;

@@ -131,6 +131,19 @@ async fn a_memory_bomb_ends_at_the_memory_limit() {
 }
 
 #[tokio::test]
+async fn a_component_of_too_many_parts_is_refused() {
+    let part = r#"(core module $part (memory 0)) (core instance (instantiate $part))"#;
+    let many = |count| {
+        let parts: String = (0..count).map(|n| part.replace("$part", &format!("$part{n}"))).collect();
+        starting_with("(func)").replacen("(component", &format!("(component {parts}"), 1)
+    };
+    assert_eq!(load(&many(16)).await.reason(), "UnsupportedInterface");
+    for failure in [load(&many(17)).await, load(&many(63)).await] {
+        assert_eq!(failure.reason(), "PluginLimitPassed", "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn a_trap_while_starting_is_a_trap() {
     for (module, named) in [
         ("(func $f unreachable) (start $f)", "unreachable"),
