@@ -144,10 +144,12 @@ impl Log {
         }
     }
 
-    /// The last line that is a warning or an error.
-    pub(crate) fn last_words(&self) -> Option<&str> {
+    /// The warnings and errors, one after the other.
+    pub(crate) fn complaints(&self) -> Option<String> {
         let is_bad = |line: &&LogLine| matches!(line.level, LogLevel::Warn | LogLevel::Error);
-        self.lines.iter().rev().find(is_bad).map(|line| line.message.as_str())
+        let words = self.lines.iter().filter(is_bad).map(|line| line.message.trim());
+        let bad: Vec<&str> = words.filter(|words| !words.is_empty()).collect();
+        if bad.is_empty() { None } else { Some(bad.join("; ")) }
     }
 
     pub(crate) fn finish(mut self) -> Vec<LogLine> {

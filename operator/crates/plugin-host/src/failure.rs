@@ -23,12 +23,12 @@ pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> Plugi
     }
     match error.downcast_ref::<Stopped>() {
         Some(Stopped::NotGiven(function)) => return PluginFailure::ForbiddenImport(function.clone()),
-        Some(exited) => return PluginFailure::Trapped(with_last_words(&exited.to_string(), state)),
+        Some(exited) => return PluginFailure::Trapped(with_complaints(&exited.to_string(), state)),
         None => {}
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel | Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
-        Some(trap) => PluginFailure::Trapped(with_last_words(&trap.to_string(), state)),
+        Some(trap) => PluginFailure::Trapped(with_complaints(&trap.to_string(), state)),
         None if says(error, HOSTCALL_FUEL) => {
             PluginFailure::TooLarge("it handed the host more at once than any valid result has".into())
         }
@@ -57,9 +57,9 @@ pub(crate) fn of_guest(failure: Failure) -> PluginFailure {
 }
 
 /// A guest's panic hook writes to the log before it traps, and its text says more than `unreachable`.
-fn with_last_words(trap: &str, state: &CallState) -> String {
-    match state.log.last_words() {
-        Some(words) => clip(&format!("{trap}; it last logged: {words}"), MAX_MESSAGE),
+fn with_complaints(trap: &str, state: &CallState) -> String {
+    match state.log.complaints() {
+        Some(complaints) => clip(&format!("{trap}; it logged: {complaints}"), MAX_MESSAGE),
         None => trap.to_owned(),
     }
 }

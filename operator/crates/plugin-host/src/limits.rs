@@ -62,10 +62,10 @@ pub(crate) const WASM_STACK: usize = 512 << 10;
 /// How often time is looked at. A call ends at most this much after its limit.
 pub(crate) const EPOCH: Duration = Duration::from_millis(10);
 
-/// Fuel for a nanosecond of the time limit. Compiled guests burn 6 to 15 a nanosecond on a server of 2024: a runaway is
-/// stopped by its fuel at a third to two thirds of its time, at the same instruction everywhere, and the clock only decides on
-/// machines that are slower than that or overloaded.
-const FUEL_PER_NANOSECOND: u64 = 4;
+/// Fuel for a nanosecond of the time limit. Guests that compute burn 6 to 15 a nanosecond on a server of 2024, so the fuel
+/// ends at a third of the time or before: the verdict falls at the same instruction on every machine that is not three times
+/// slower. Beyond that, and for a loop without a body (1 a nanosecond), which no honest guest has, the clock decides.
+const FUEL_PER_NANOSECOND: u64 = 2;
 
 /// Limits of one loaded plugin, within what the host allows at all.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +106,6 @@ mod tests {
     fn the_clock_grants_at_least_the_limit() {
         let limits = Limits { memory: 0, time: Duration::from_millis(500) };
         assert_eq!(limits.epochs(), 51);
-        assert_eq!(limits.fuel(), 2_000_000_000);
+        assert_eq!(limits.fuel(), 1_000_000_000);
     }
 }

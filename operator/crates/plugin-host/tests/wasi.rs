@@ -87,9 +87,9 @@ async fn what_is_printed_becomes_the_log() {
 }
 
 #[tokio::test]
-async fn leaving_is_a_trap_with_the_last_words() {
+async fn leaving_is_a_trap_that_says_what_was_printed() {
     let failure = outcome("exit").await.unwrap_err();
-    assert_eq!(failure, PluginFailure::Trapped("it ended its process; it last logged: giving up".into()));
+    assert_eq!(failure, PluginFailure::Trapped("it ended its process; it logged: giving up".into()));
 }
 
 #[tokio::test]
