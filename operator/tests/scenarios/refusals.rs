@@ -113,8 +113,10 @@ fn two_bindings_of_one_workload_are_refused() {
 #[test]
 fn two_products_of_one_code_are_refused() {
     let simulation = broken("code", |simulation, manifest, _| {
-        let twin =
-            manifest.replace("name: vecdb,", "name: vecdb2,").replace("{name: vecdb}", "{name: vecdb2}");
+        let twin = manifest
+            .replace("name: prod,", "name: twin,")
+            .replace("name: vecdb,", "name: vecdb2,")
+            .replace("{name: vecdb}", "{name: vecdb2}");
         fs::write(&simulation.manifest, format!("{manifest}\n---\n{twin}")).unwrap();
     });
     refuses(&simulation, "ProductCodeTaken: ");
