@@ -102,6 +102,33 @@ fn a_product_without_a_binding_is_refused() {
 }
 
 #[test]
+fn two_bindings_of_one_workload_are_refused() {
+    let simulation = broken("overlap", |simulation, manifest, _| {
+        let binding = manifest.split("---").last().unwrap().replace("name: prod,", "name: twin,");
+        fs::write(&simulation.manifest, format!("{manifest}\n---\n{binding}")).unwrap();
+    });
+    refuses(&simulation, "WorkloadOverlap: the bindings vecdb/prod and vecdb/twin");
+}
+
+#[test]
+fn two_products_of_one_code_are_refused() {
+    let simulation = broken("code", |simulation, manifest, _| {
+        let twin =
+            manifest.replace("name: vecdb,", "name: vecdb2,").replace("{name: vecdb}", "{name: vecdb2}");
+        fs::write(&simulation.manifest, format!("{manifest}\n---\n{twin}")).unwrap();
+    });
+    refuses(&simulation, "ProductCodeTaken: ");
+}
+
+#[test]
+fn a_product_of_saas_is_refused() {
+    let simulation = broken("saas", |simulation, manifest, _| {
+        fs::write(&simulation.manifest, manifest.replace("delivery: Container", "delivery: SaaS")).unwrap();
+    });
+    refuses(&simulation, "DeliveryNotSupported: ");
+}
+
+#[test]
 fn a_binding_without_its_product_is_refused() {
     let simulation = broken("other-product", |simulation, manifest, _| {
         let other = manifest.replace("productRef: {name: vecdb}", "productRef: {name: other}");

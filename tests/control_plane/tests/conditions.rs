@@ -111,7 +111,9 @@ async fn a_steady_cluster_sees_one_checkpoint_every_five_minutes_and_nothing_els
     stage.create(&stage.product("vecdb", "code", workload.port())).await;
     stage.create(&stage.binding("prod", "vecdb")).await;
     let _operator = stage.start_operator();
-    stage.condition("MarketplaceProduct", "vecdb", "Ready", ("True", "Ready")).await;
+    // Everything that is new at the start has been said: a tick has run and the access is there.
+    stage.condition("MarketplaceProduct", "vecdb", "Metering", ("True", "Metered")).await;
+    stage.condition("MarketplaceProduct", "vecdb", "InputsReady", ("True", "Collected")).await;
     stage.condition("LicenseBinding", "prod", "AccessProvisioned", ("True", "Provisioned")).await;
     let versions = async || {
         let product = untyped(&stage, "MarketplaceProduct").get("vecdb").await.unwrap();

@@ -1,10 +1,11 @@
 //! A metered hour, end to end: apply, provision, meter, settle; and the same through a `kill -9`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use serde_json::Value;
 use tollkeeper_control_plane::{Stage, Workload};
+use tollkeeper_kit::{Program, http_get};
 
 const CODE: &str = "4pz5x3sgbjnq7t3hb1kqe3v0w";
 
@@ -49,7 +50,42 @@ async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
         .map(|(_, quantity)| quantity)
         .sum();
     assert_eq!(scanned, 10, "two pods share one endpoint, so five gigabytes count twice");
+    let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
+    assert!(metrics.contains("tollkeeper_metered{namespace="), "{metrics}");
     assert!(operator.terminate(Duration::from_secs(20)).await.unwrap().success());
+    what_people_read_agrees_with_the_books(&stage).await;
+}
+
+/// `tollkeeper report list` and `kubectl get usage` say what AWS bills.
+async fn what_people_read_agrees_with_the_books(stage: &Stage) {
+    let observed = stage.observe().await;
+    observed.agrees();
+    let ask = |program: Program, args: &[&str]| {
+        let output = Command::new(program.path().unwrap())
+            .args(args)
+            .args(["--namespace", stage.namespace.name()])
+            .env("KUBECONFIG", stage.kubeconfig())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let list: Value =
+        serde_json::from_str(&ask(Program::Tollkeeper, &["report", "list", "--output", "json"])).unwrap();
+    for total in observed.books["totals"].as_array().unwrap() {
+        let dimension = total["dimension"].as_str().unwrap();
+        let listed = list["totals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|listed| listed["dimension"] == dimension)
+            .unwrap();
+        assert_eq!(listed["billed"], total["quantity"], "{dimension}");
+    }
+    let table = ask(Program::Kubectl, &["get", "usage"]);
+    let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(header, ["NAME", "PRODUCT", "HOUR", "PHASE", "ACCEPTED", "UNSETTLED", "PLUGIN", "AGE"]);
+    assert_eq!(table.lines().count(), observed.reports.len() + 1, "{table}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::{
     group = "tollkeeper.dev",
     version = "v1alpha1",
     kind = "UsageReport",
-    doc = "What is billed for one hour: for container products all usage of a product in this cluster, for SaaS products the usage of one buyer. Written by Tollkeeper; everybody may read it. It has no status subresource on purpose: a record's claim and outcome, the phase label and the version that fences other writers must change in one compare-and-swap write. The spec is immutable; `tollkeeper report verify` recomputes the hash chain.",
+    doc = "What is billed for one hour: for container products all usage of a product in this cluster, for SaaS products the usage of one buyer. Written by Tollkeeper; everybody may read it. It has no status subresource on purpose: a record's claim and outcome, the phase label and the version that fences other writers must change in one compare-and-swap write. The spec is immutable, and its hash chains the reports of a product.",
     namespaced,
     status = "UsageReportStatus",
     derive = "PartialEq",

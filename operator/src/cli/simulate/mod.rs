@@ -20,7 +20,7 @@ use std::{
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use tollkeeper_api::convert::CheckedProduct;
+use tollkeeper_api::{convert::CheckedProduct, product::Delivery};
 use tollkeeper_controller::{
     meter::{House, LoadedPlugin, Meter},
     report::{Policies, Settler, Teller},
@@ -165,6 +165,7 @@ impl Simulate {
         let mut stages = BTreeMap::new();
         for (key, (product, _)) in &manifests.products {
             let Some(metered) = &product.metered else { continue };
+            refuse_unmetered(product, &stages)?;
             let house = House {
                 cluster: CLUSTER.to_owned(),
                 clock: clock.clone(),
@@ -230,8 +231,8 @@ impl Simulate {
     }
 }
 
-/// The bindings of each product. One that names no product, or whose workload overlaps an older one's, is an error here:
-/// in a cluster it would be a condition.
+/// The bindings of each product. One that names no product, or whose workload overlaps another's, is an error here: in a
+/// cluster it would be a condition.
 fn bindings(
     manifests: &Manifests,
     stages: &BTreeMap<ObjectKey, Stage>,
@@ -247,12 +248,46 @@ fn bindings(
         }
         bindings.entry(checked.product.clone()).or_default().push(checked.binding.clone());
     }
+    for (product, own) in &bindings {
+        refuse_overlaps(product, own)?;
+    }
     if let Some(unbound) = stages.keys().find(|key| !bindings.contains_key(key)) {
         return Err(Failure::new(format!(
             "the product {unbound} has no LicenseBinding, so nothing of it would be metered; add one"
         )));
     }
     Ok(bindings)
+}
+
+fn refuse_overlaps(product: &ObjectKey, bindings: &[Binding]) -> Result<(), Failure> {
+    for (index, one) in bindings.iter().enumerate() {
+        let earlier = bindings.iter().take(index).find(|earlier| earlier.workload.may_overlap(&one.workload));
+        if let Some(earlier) = earlier {
+            return Err(Failure::new(format!(
+                "WorkloadOverlap: the bindings {} and {} of the product {product} may mean the same workload, which would be billed twice; tell them apart by namespaces or matchLabels",
+                earlier.key, one.key
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What no operator would meter is no simulation either.
+fn refuse_unmetered(product: &CheckedProduct, others: &BTreeMap<ObjectKey, Stage>) -> Result<(), Failure> {
+    if product.delivery == Delivery::SaaS {
+        return Err(Failure::new(format!(
+            "DeliveryNotSupported: the product {} has delivery SaaS, which this version does not meter; use Container",
+            product.key
+        )));
+    }
+    let rival = others.iter().find(|(_, stage)| stage.meter.product().code == product.code);
+    if let Some((rival, _)) = rival {
+        return Err(Failure::new(format!(
+            "ProductCodeTaken: the products {rival} and {} have the same product code; AWS would take only the first record of both: remove one",
+            product.key
+        )));
+    }
+    Ok(())
 }
 
 fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &SharedSimulator) -> Teller {

@@ -81,7 +81,7 @@ pub enum InvalidMeter {
         problem: String,
     },
     /// The digest is missing or not one.
-    #[error("spec.meter.plugin.digest: {0}; write the one that `tollkeeper plugin inspect` prints")]
+    #[error("spec.meter.plugin.digest: {0}; write `sha256:` and what `sha256sum` prints for the component")]
     Digest(InvalidName),
     /// A pull secret has no usable name.
     #[error(

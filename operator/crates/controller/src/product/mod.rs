@@ -6,8 +6,6 @@ mod act;
 mod observe;
 mod plan;
 mod report;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::BTreeMap,
