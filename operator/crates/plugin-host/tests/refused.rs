@@ -1,5 +1,4 @@
 //! Components that are wrong before they measure anything, written as text.
-#![allow(clippy::disallowed_methods, reason = "a time limit of real time is tested in real time")]
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
