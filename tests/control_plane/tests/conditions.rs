@@ -35,8 +35,9 @@ async fn each_problem_of_a_product_has_its_own_reason() {
     stage.create(&serde_json::from_value::<MarketplaceProduct>(absent).unwrap()).await;
     stage.condition("MarketplaceProduct", "absent", "PluginReady", ("False", "ConfigMapNotFound")).await;
 
-    stage.create(&stage.product("twin", "code-unbound", workload.port())).await;
-    stage.condition("MarketplaceProduct", "twin", "Ready", ("False", "ProductCodeTaken")).await;
+    // Ages have whole seconds; of two products of one second the first by name counts as the older.
+    stage.create(&stage.product("younger", "code-unbound", workload.port())).await;
+    stage.condition("MarketplaceProduct", "younger", "Ready", ("False", "ProductCodeTaken")).await;
 }
 
 #[tokio::test]
