@@ -56,7 +56,8 @@ fn products(parts: &Parts, registry: &mut Registry) {
         oldest.get_or_create(&product).set(age);
         missed.get_or_create(&product).set(number(progress.findings.missed.len()));
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
-        let findings = progress.findings.storage.iter().chain(&progress.attention);
+        let findings = &progress.findings;
+        let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),

@@ -4,13 +4,7 @@ mod aws;
 mod health;
 mod metrics;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
@@ -22,10 +16,10 @@ use tollkeeper_controller::{
     binding,
     collect::{Clients, Collector, Limits},
     events::Events,
-    lease::{Elector, Leadership},
+    lease::{Elector, Leadership, Tenure},
     meter::{House, Meters},
     product::{Memory, ProductHouse, reconcile},
-    report::{Policies, Settler, Teller},
+    report::{Policies, Settler, Teller, Term},
     roster::Roster,
     watch::{Scope, Seen, Watched, changed_keys},
     work::run_keyed,
@@ -90,6 +84,8 @@ pub(crate) enum LogFormat {
 /// What the parts share.
 pub(super) struct Parts {
     clock: Arc<dyn Clock>,
+    /// Whether that clock is the machine's.
+    is_real_time: bool,
     client: Client,
     scope: Scope,
     roster: Arc<Roster>,
@@ -97,6 +93,20 @@ pub(super) struct Parts {
     bindings: Arc<Watched<LicenseBinding>>,
     events: Events,
     leadership: watch::Receiver<Leadership>,
+    tenure: Arc<Tenure>,
+}
+
+/// The term of one leadership: over when the lease ran out, or when the process is to end.
+struct LeaderTerm {
+    epoch: u64,
+    tenure: Arc<Tenure>,
+    ended: CancellationToken,
+}
+
+impl Term for LeaderTerm {
+    fn is_current(&self) -> bool {
+        !self.ended.is_cancelled() && self.tenure.covers(self.epoch)
+    }
 }
 
 impl Run {
@@ -123,6 +133,7 @@ impl Run {
                 "TEST CLOCK: this process does not live in real time and must not meter for real"
             );
         }
+        let is_real_time = test_clock.is_none();
         let clock = clock::of_process(test_clock);
         let stop = CancellationToken::new();
         let (client, namespace) = cluster::client().await?;
@@ -134,8 +145,10 @@ impl Run {
             pod_uid.as_deref().unwrap_or("no-uid")
         );
         let (elector, leadership) = Elector::new(client.clone(), &lease_namespace, LEASE, &holder);
+        let tenure = elector.tenure();
         let parts = Arc::new(Parts {
             clock,
+            is_real_time,
             scope: self.scope(),
             roster: Arc::new(Roster::default()),
             products: Watched::new(|_| {}),
@@ -143,6 +156,7 @@ impl Run {
             events: Events::new(client.clone(), self.pod_name.clone()),
             client,
             leadership,
+            tenure,
         });
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
@@ -253,7 +267,7 @@ async fn work(
         clock: parts.clock.clone(),
         inputs: Arc::new(Collector::new(parts.client.clone(), clients, limits)),
         ledger: ledger.clone(),
-        checkpoints: Arc::new(KubernetesCheckpoints::new(parts.client.clone(), parts.clock.clone())),
+        checkpoints: Arc::new(checkpoints(parts)),
     };
     let meters = Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()));
     let products = Arc::new(ProductHouse {
@@ -267,11 +281,6 @@ async fn work(
         events: parts.events.clone(),
         memory: Memory::default(),
     });
-    let stopping = Arc::new(AtomicBool::new(false));
-    let announce = async {
-        term.cancelled().await;
-        stopping.store(true, Ordering::Release);
-    };
     let settle = async {
         let (metering, sender) = match aws::connect(parts, run, pod_uid, term).await {
             Some((metering, pod)) => (metering, Sender { pod, epoch }),
@@ -282,7 +291,7 @@ async fn work(
             ledger: ledger.clone(),
             metering,
             pace: Arc::new(Pace::meter_usage(parts.clock.clone())),
-            stopping: stopping.clone(),
+            term: Arc::new(LeaderTerm { epoch, tenure: parts.tenure.clone(), ended: term.clone() }),
         };
         tollkeeper_controller::report::run(
             Settler::new(sender),
@@ -313,9 +322,15 @@ async fn work(
         bindings: parts.bindings.clone(),
         products: parts.products.clone(),
     };
-    futures::join!(announce, settle, reconcile_products, binding::run(&keeper, term));
+    futures::join!(settle, reconcile_products, binding::run(&keeper, term));
     meters.stop().await;
     Ok(())
+}
+
+/// Under a test clock the API server lives at another time, and is not asked for it.
+fn checkpoints(parts: &Parts) -> KubernetesCheckpoints {
+    let checkpoints = KubernetesCheckpoints::new(parts.client.clone(), parts.clock.clone());
+    if parts.is_real_time { checkpoints } else { checkpoints.without_time() }
 }
 
 /// What every product has decided in advance, metered or not.

@@ -4,7 +4,6 @@
 //! are made up. The same files give the same output, byte for byte.
 
 mod bill;
-mod clock;
 mod money;
 mod notable;
 mod page;
@@ -23,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_api::{convert::CheckedProduct, product::Delivery};
 use tollkeeper_controller::{
     meter::{House, LoadedPlugin, Meter},
-    report::{Policies, Settler, Teller},
+    report::{Endless, Policies, Settler, Teller},
 };
 use tollkeeper_core::{
     clock::Clock,
@@ -37,9 +36,11 @@ use tollkeeper_core::{
 };
 use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
-use tollkeeper_simulator::{Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator};
+use tollkeeper_simulator::{
+    Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator, VirtualClock,
+};
 
-use self::{clock::VirtualClock, result::Simulation, trace::Trace};
+use self::{result::Simulation, trace::Trace};
 use super::{Failure, Output, print};
 use crate::manifest::Manifests;
 
@@ -296,7 +297,7 @@ fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &Sha
         ledger: ledger.clone(),
         metering: Arc::new(SimulatedMetering::new(simulator.clone(), clock.clone(), Caller::pod(POD))),
         pace: Arc::new(Pace::meter_usage(clock.clone())),
-        stopping: Arc::new(AtomicBool::new(false)),
+        term: Arc::new(Endless),
         clock,
     }
 }

@@ -114,7 +114,8 @@ async fn ended(task: JoinHandle<()>) {
     }
 }
 
-async fn run(
+/// Runs one product's meter until it is stopped or its assignments end, and saves what it knows.
+pub async fn run(
     house: House,
     roster: Arc<Roster>,
     sealed: Arc<Notify>,

@@ -24,6 +24,8 @@ pub struct Findings {
     pub missed: BTreeMap<String, Finding>,
     /// What keeps usage from being saved or sealed.
     pub storage: Option<Finding>,
+    /// Why the time is in doubt.
+    pub clock: Option<Finding>,
     /// Tag keys for which the last sealed hour had no room.
     pub dropped_tag_keys: BTreeSet<String>,
     /// The last hour that was sealed.

@@ -4,6 +4,7 @@
 //! alike. Nothing in it waits for AWS, so a slow submission never costs a tick.
 
 mod act;
+mod doubt;
 mod drive;
 mod finding;
 mod observe;
@@ -28,8 +29,9 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
+use self::doubt::SecondOpinion;
 pub use self::{
-    drive::{Assignment, Meters},
+    drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
 };
 
@@ -94,6 +96,10 @@ pub struct Meter {
     bindings: BTreeMap<ObjectKey, Metered>,
     chain: Option<Chain>,
     next_checkpoint: Option<Timestamp>,
+    /// What the last save told about the time.
+    second_opinion: Option<SecondOpinion>,
+    /// When the last turn was, and when the next one was to be.
+    expected: Option<(Timestamp, Timestamp)>,
     /// No tick after this one is due.
     until: Option<Timestamp>,
     findings: Findings,
@@ -119,6 +125,8 @@ impl Meter {
             bindings: BTreeMap::new(),
             chain: None,
             next_checkpoint: None,
+            second_opinion: None,
+            expected: None,
             until: None,
             findings: Findings::default(),
         }
@@ -187,12 +195,19 @@ impl Meter {
     pub async fn turn(&mut self, house: &House) -> Timestamp {
         let now = house.clock.now();
         self.restore(house).await;
-        self.run_ticks(house, now).await;
+        if self.should_ask_for_the_time(now) {
+            self.is_sure_of_the_time(house, now).await;
+        }
+        if !self.doubts_the_time() {
+            self.run_ticks(house, now).await;
+        }
         if self.next_checkpoint.is_none_or(|due| now >= due) {
             self.checkpoint(house, now).await;
         }
         self.seal_due(house, now).await;
-        self.next_turn(now)
+        let next = self.next_turn(now);
+        self.expected = Some((now, next));
+        next
     }
 
     /// Saves everything that is not saved: the last act before the process ends.
@@ -219,11 +234,12 @@ impl Meter {
             && self.until.is_none_or(|until| tick <= until);
         let seal = self.open_hours().first().map(|hour| seal::due(*hour));
         let wanted = [
-            has_ticks.then_some(tick),
+            has_ticks.then_some(tick).filter(|_| !self.doubts_the_time()),
             self.next_checkpoint.filter(|_| self.bindings.values().any(|metered| metered.unsaved)),
-            seal.map(|due| if due <= now { now + RETRY } else { due }),
+            seal.map(|due| if due <= now { now + RETRY } else { due }).filter(|_| !self.doubts_the_time()),
             self.bindings.values().any(|metered| !metered.restored).then(|| now + RETRY),
             self.chain.is_none().then(|| now + RETRY),
+            self.next_question(),
         ];
         wanted.into_iter().flatten().min().unwrap_or(Timestamp::MAX)
     }

@@ -5,7 +5,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use tollkeeper_core::{
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::{Checkpoint, CheckpointError, Saved},
     input::{Collected, Input, InputDeclaration},
     ledger::Entry,
     plugin::{Manifest, PluginFailure, PluginLimits, Tick},
@@ -74,6 +74,8 @@ impl Plugin for Counting {
 struct Switched {
     checkpoints: MemoryCheckpoints,
     is_down: AtomicBool,
+    /// What the store's clock shows, if it tells.
+    time: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -82,11 +84,12 @@ impl Checkpoints for Switched {
         self.checkpoints.load(binding).await
     }
 
-    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError> {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(CheckpointError::Unavailable("scripted".to_owned()));
         }
-        self.checkpoints.save(binding, checkpoint).await
+        self.checkpoints.save(binding, checkpoint).await?;
+        Ok(Saved { at: *self.time.lock().unwrap() })
     }
 }
 
@@ -232,6 +235,45 @@ async fn no_hour_is_sealed_from_what_has_not_been_checkpointed() {
     bench.at("15:06", 109).await;
     assert_eq!(bench.sealed().await, 9);
     assert_eq!(bench.meter.findings().storage, None);
+}
+
+#[tokio::test]
+async fn an_hour_is_over_only_when_the_store_says_so_too() {
+    let mut bench = Bench::new();
+    let store_shows = |bench: &Bench, time: &str| {
+        *bench.checkpoints.time.lock().unwrap() = Some(format!("2026-11-21T{time}:00Z").parse().unwrap());
+    };
+    store_shows(&bench, "14:00");
+    bench.at("14:00", 100).await;
+    store_shows(&bench, "14:10");
+    bench.at("14:10", 104).await;
+    // The node's clock jumps ahead by an hour: nothing is measured in an hour that has not begun, nothing is sealed.
+    bench.at("15:10", 106).await;
+    assert_eq!(bench.reports().await, []);
+    assert_eq!(bench.meter.findings().clock.as_ref().unwrap().reason, "ClockSkewed");
+    // It is set right.
+    for time in ["14:20", "14:30", "14:40", "14:50", "15:00", "15:05"] {
+        store_shows(&bench, time);
+        bench.at(time, 109).await;
+    }
+    assert_eq!(bench.meter.findings().clock, None);
+    assert_eq!((bench.reports().await.len(), bench.sealed().await), (1, 9));
+    assert_eq!(bench.reports().await[0].report.body.evidence.missed, 0);
+}
+
+#[tokio::test]
+async fn a_process_that_takes_over_ends_the_checkpoints_of_the_one_before() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    let other = bench.checkpoints.checkpoints.of_another_process();
+    let mut successor = Bench::meter(&bench.clock, &bench.plugin);
+    let house = House {
+        checkpoints: Arc::new(Switched { checkpoints: other, ..Switched::default() }),
+        ..bench.house.clone()
+    };
+    successor.turn(&house).await;
+    bench.at("14:10", 104).await;
+    assert_eq!(bench.meter.findings().storage.as_ref().unwrap().reason, "CheckpointSuperseded");
 }
 
 #[tokio::test]

@@ -200,8 +200,9 @@ fn problem(observed: &Observed) -> Option<Finding> {
     let is_paid = observed.checked.as_ref().is_ok_and(|checked| checked.pricing != Pricing::Free);
     progress
         .findings
-        .storage
+        .clock
         .clone()
+        .or_else(|| progress.findings.storage.clone())
         .or_else(|| observed.blocked.clone().filter(|_| is_paid))
         .or_else(|| progress.attention.clone())
         .or_else(no_binding)
