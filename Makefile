@@ -36,6 +36,11 @@ install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, ku
 build-tests:
 	cargo build --locked $(TARGETS)
 
+SEEDS ?= 100000
+.PHONY: chaos
+chaos: ## run SEEDS schedules of faults through metering and settling, and show how often each fault was met
+	cargo run --release --locked --package tollkeeper-chaos -- --seeds $(SEEDS)
+
 .PHONY: lint
 lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
 

@@ -111,7 +111,7 @@ impl Mutant {
         let mut request = request.clone();
         match world.mutant {
             Some(Self::TimeOfSending) => request.timestamp = world.clock.now(),
-            Some(Self::NewTokenAfterRestart) => {
+            Some(Self::NewTokenAfterRestart) if process > 0 => {
                 request.client_token =
                     ClientToken::of(&format!("{}{process}", request.client_token.as_str()));
             }

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
-    identity::ClientToken,
+    identity::{ClientToken, ObjectKey},
     ledger::Entry,
     metering::MeterUsage,
     product::Binding,
     report::SealedReport,
-    settlement::{RecordState, Settlement},
+    settlement::RecordState,
     usage::Tally,
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Oracle {
     last_tick: Option<Timestamp>,
     /// By binding, the last tick that its first durable checkpoint knows, and the last tick that its newest one does.
     checkpoints: BTreeMap<String, (Timestamp, Timestamp)>,
+    /// Reports with a record that needs a person.
+    needy: BTreeSet<ObjectKey>,
     /// Since when a record needs a person and nobody says so.
     silent_since: Option<Timestamp>,
 }
@@ -88,6 +90,11 @@ impl Oracle {
     }
 
     pub(crate) fn note_swap(&mut self, before: &Entry, after: &Entry, epoch: u64, now: Timestamp) {
+        if after.settlement.records.iter().any(|record| record.state.needs_attention()) {
+            self.needy.insert(after.key());
+        } else if !self.needy.is_empty() {
+            self.needy.remove(&after.key());
+        }
         self.check_frozen(&before.report, &after.report, now);
         let pairs = before.settlement.records.iter().zip(&after.settlement.records);
         for (old, new) in pairs.filter(|(old, new)| old != new) {
@@ -175,15 +182,14 @@ impl Oracle {
         }
     }
 
+    /// Whether there is anything that a person must be told.
+    pub(crate) fn is_anything_needed(&self) -> bool {
+        !self.needy.is_empty()
+    }
+
     /// Whether what needs a person is said within a minute. Called at every step.
-    pub(crate) fn note_loudness(
-        &mut self,
-        needs_a_person: bool,
-        is_said: bool,
-        can_speak: bool,
-        now: Timestamp,
-    ) {
-        if !needs_a_person || is_said || !can_speak {
+    pub(crate) fn note_loudness(&mut self, is_said: bool, now: Timestamp) {
+        if is_said {
             self.silent_since = None;
             return;
         }
@@ -192,11 +198,6 @@ impl Oracle {
             self.breach("I7", now, &format!("a record needs a person since {since} and nothing says so"));
             self.silent_since = None;
         }
-    }
-
-    /// Whether the settlement of a report needs a person.
-    pub(crate) fn needs_a_person(settlement: &Settlement) -> bool {
-        settlement.records.iter().any(|record| record.state.needs_attention())
     }
 }
 

@@ -136,6 +136,13 @@ impl Process {
         self.assignment.send_modify(|assignment| assignment.plugin = loaded);
     }
 
+    /// What its own guard has found broken.
+    pub(crate) fn breach(&self) -> Option<String> {
+        let all = self.roster.all().into_values();
+        let found = all.filter_map(|progress| progress.attention).find(|one| one.reason == "InvariantBroken");
+        found.map(|finding| finding.message)
+    }
+
     /// Whether it says that a record needs a person.
     pub(crate) fn is_loud(&self) -> bool {
         self.roster.all().values().any(|progress| progress.attention.is_some())

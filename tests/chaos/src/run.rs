@@ -14,7 +14,7 @@ use tollkeeper_core::{
 use crate::{
     cell::{Cell, Happening, Successor},
     mutant::Mutant,
-    oracle::{Ending, Oracle},
+    oracle::Ending,
     process::{Process, product_key},
     schedule::{Fault, Schedule},
     world::{Order, World},
@@ -311,14 +311,19 @@ impl Stage {
     /// I7: whether somebody says what needs a person.
     fn listen(&mut self) {
         let now = self.world.now();
-        let open = self.world.ledger.scan_unsettled().now_or_never().and_then(Result::ok).unwrap_or_default();
-        let needed = open.iter().any(|entry| Oracle::needs_a_person(&entry.settlement));
-        let said = self.processes.iter().any(Process::is_loud);
         let mut state = self.world.state();
         let can_speak = now >= state.api_down_until
             && state.skew.is_zero()
             && self.processes.iter().any(|process| process.suspended_until.is_none());
-        state.oracle.note_loudness(needed, said, can_speak, now);
+        // Rarely asked: only what is loud can be a breach.
+        if state.oracle.is_anything_needed() || now.as_second() % 3600 < 2 {
+            for breach in self.processes.iter().filter_map(Process::breach) {
+                state.oracle.breach("Guard", now, &breach);
+            }
+        }
+        let is_fine = !state.oracle.is_anything_needed() || !can_speak;
+        let is_said = is_fine || self.processes.iter().any(Process::is_loud);
+        state.oracle.note_loudness(is_said, now);
     }
 
     fn entries(&self) -> Vec<Entry> {

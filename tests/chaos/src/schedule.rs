@@ -84,6 +84,18 @@ impl Schedule {
         Self { seed, setting, faults }
     }
 
+    /// A schedule with one fault of a cell, and what it takes to get there.
+    pub fn around(cell: Cell, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let setting = setting(&mut random);
+        let mut faults = vec![fault(cell, &setting, &mut random)];
+        if matches!(cell, Cell::At(Step::Reread, _)) {
+            // Only a conflict makes anybody read again.
+            faults.push(Fault::At { step: Step::Record, nth: 1, deed: Deed::Conflict });
+        }
+        Self { seed, setting, faults }
+    }
+
     /// Whether a fault of this kind is part of it.
     pub(crate) fn has(&self, is_wanted: impl Fn(Cell) -> bool) -> bool {
         self.faults.iter().any(|fault| is_wanted(fault.cell()))

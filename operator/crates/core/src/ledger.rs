@@ -47,6 +47,11 @@ pub enum LedgerError {
     /// Somebody else has changed the entry since it was read. Read it again and decide again.
     #[error("the report {0} has been changed by somebody else")]
     Stale(ObjectKey),
+    /// It does not show what was there before: a stale read, or the restore of an older backup.
+    #[error(
+        "the ledger does not show the report {0}, which this process has seen in it; was an older backup restored?"
+    )]
+    Behind(ObjectKey),
     /// It is gone.
     #[error("the report {0} does not exist")]
     Gone(ObjectKey),
@@ -68,6 +73,7 @@ impl LedgerError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Stale(_) => "LedgerConflict",
+            Self::Behind(_) => "LedgerBehind",
             Self::Gone(_) => "ReportGone",
             Self::Damaged { .. } => "ReportDamaged",
             Self::Unavailable(_) => "LedgerUnavailable",

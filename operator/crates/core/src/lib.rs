@@ -8,6 +8,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod classification;
 pub mod clock;
+pub mod guard;
 pub mod hour;
 pub mod identity;
 pub mod input;

@@ -66,6 +66,11 @@ impl Quantity {
         u32::try_from(self.0 / MICROS_PER_UNIT).map_or(MAX_BILLABLE, |units| units.min(MAX_BILLABLE))
     }
 
+    /// The next whole unit down, if this is not one already.
+    pub const fn rounded_down(self) -> Self {
+        Self(self.0 / MICROS_PER_UNIT * MICROS_PER_UNIT)
+    }
+
     /// The next whole unit up, if this is not one already.
     pub const fn rounded_up(self) -> Self {
         Self(self.0.div_ceil(MICROS_PER_UNIT) * MICROS_PER_UNIT)

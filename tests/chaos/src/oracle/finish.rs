@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     audit,
     ledger::Entry,
-    product::{AmbiguousPolicy, LatePolicy},
+    product::{LatePolicy, Rounding},
     quantity::Quantity,
     settlement::RecordState,
 };
@@ -92,7 +92,7 @@ impl Oracle {
 
     /// I4: what was measured is in exactly one place.
     fn check_conservation(&mut self, ending: &Ending<'_>) {
-        let rounds = ending.schedule.setting.rounding != tollkeeper_core::product::Rounding::Carry;
+        let rounds = ending.schedule.setting.rounding != Rounding::Carry;
         for ((_, dimension), total) in audit::totals(ending.entries) {
             let units = total.billed + total.written_off + total.rejected + total.held + total.unsettled;
             let placed = Quantity::from_micros(u128::from(units) * 1_000_000) + total.remainder;
@@ -226,11 +226,6 @@ impl Excuses {
                     | Cell::On(Happening::NotEntitled(_) | Happening::ClockAhead | Happening::ClockBehind)
             )
         });
-        // A lost reply and a long outage after it: nobody knows until the deadline.
-        let is_lost = schedule.has(|cell| {
-            matches!(cell, Cell::At(_, Deed::LoseAnswer | Deed::Aws(_) | Deed::Kill(..) | Deed::Suspend(..)))
-        });
-        let refused_by_policy = schedule.setting.ambiguous == AmbiguousPolicy::NeverDoubleBill;
-        Self { refusals, doubt: doubt || (is_lost && lateness && refused_by_policy) || lateness, lateness }
+        Self { refusals, doubt, lateness }
     }
 }

@@ -7,7 +7,11 @@ use jiff::SignedDuration;
 use tollkeeper_core::{
     classification::{Reply, classify_meter_usage},
     clock::Clock as _,
+    hour::BillingHour,
+    identity::ObjectKey,
+    ledger::Ledger as _,
     metering::{MeterUsage, Metering, Outcome},
+    report::report_name,
 };
 use tollkeeper_simulator::{Caller, SimulatedMetering};
 
@@ -15,6 +19,7 @@ use super::hand::Hand;
 use crate::{
     cell::{AwsFault, Deed, ErrorName, Step},
     mutant::Mutant,
+    process::product_key,
 };
 
 pub(crate) struct ChaosMetering {
@@ -32,7 +37,7 @@ impl ChaosMetering {
     /// Whether AWS has a record of this pod for the slot: then only its true answer is possible.
     fn is_taken(&self, request: &MeterUsage) -> bool {
         let aws = self.hand.world.aws.lock();
-        let hour = tollkeeper_core::hour::BillingHour::of(request.timestamp);
+        let hour = BillingHour::of(request.timestamp);
         aws.view().accepted.iter().any(|record| {
             record.pod == self.hand.pod
                 && record.hour == hour
@@ -114,10 +119,8 @@ impl Metering for ChaosMetering {
             "p{} ({}) sends {} {} of {}",
             self.hand.process, self.hand.pod, request.quantity, request.dimension, request.timestamp
         ));
-        let stored = world.ledger.backup();
-        let entry = stored.into_values().find(|entry| {
-            entry.report.body.records.iter().any(|record| record.client_token == request.client_token)
-        });
+        let name = report_name(&product_key().name, BillingHour::of(request.timestamp));
+        let entry = world.ledger.get(&ObjectKey::new(product_key().namespace, name)).await.ok().flatten();
         world.state().oracle.note_send(
             &request,
             entry.as_ref(),

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     checkpoint::{Checkpoint, CheckpointError},
     hour::BillingHour,
+    identity::ObjectKey,
     ledger::{Created, Entry, LedgerError},
     plan::seal::{self, LateUsage},
     product::{Binding, LatePolicy},
@@ -142,6 +143,7 @@ impl Meter {
     async fn seal(&mut self, house: &House, hour: BillingHour) -> Result<(), LedgerError> {
         let since = BillingHour::of(hour.start() - LATE_LOOKBACK);
         let history = house.ledger.history(&self.product.key, since).await?;
+        self.refuse_what_is_behind(&history, since)?;
         let previous = history
             .iter()
             .rev()
@@ -183,6 +185,19 @@ impl Meter {
             metered.tally.forget_through(hour);
         }
         Ok(())
+    }
+
+    /// What a read does not show would be linked past, and late usage that it carries would be carried again.
+    fn refuse_what_is_behind(&self, history: &[Entry], since: BillingHour) -> Result<(), LedgerError> {
+        let last = self.chain.as_ref().and_then(|chain| chain.last.as_ref());
+        match last {
+            Some(last)
+                if last.body.hour >= since && !history.iter().any(|entry| entry.report.hash == last.hash) =>
+            {
+                Err(LedgerError::Behind(ObjectKey::new(self.product.key.namespace.clone(), last.name())))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn note_sealed(&self, entry: Entry) -> SealedReport {

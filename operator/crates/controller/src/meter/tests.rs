@@ -262,6 +262,19 @@ async fn an_hour_is_over_only_when_the_store_says_so_too() {
 }
 
 #[tokio::test]
+async fn nothing_is_sealed_on_a_ledger_that_has_forgotten_an_hour() {
+    let mut bench = Bench::new();
+    for (time, total) in [("14:00", 100), ("14:10", 104), ("15:00", 104), ("15:05", 104), ("16:00", 109)] {
+        bench.at(time, total).await;
+    }
+    let ledger = Arc::new(MemoryLedger::default());
+    bench.house.ledger = ledger.clone();
+    bench.at("16:05", 109).await;
+    assert_eq!(bench.meter.findings().storage.as_ref().unwrap().reason, "LedgerBehind");
+    assert!(ledger.backup().is_empty());
+}
+
+#[tokio::test]
 async fn a_process_that_takes_over_ends_the_checkpoints_of_the_one_before() {
     let mut bench = Bench::new();
     bench.at("14:00", 100).await;

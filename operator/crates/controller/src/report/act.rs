@@ -9,7 +9,7 @@ use tollkeeper_core::{
     settlement::{Attempt, RecordState, RecordStatus, Settlement},
 };
 
-use super::{Answer, Settler, Teller};
+use super::{Answer, INVARIANT_BROKEN, Settler, Teller};
 
 /// How often an outcome is applied to a newer version of its report before the next turn has another go.
 const SWAPS: usize = 3;
@@ -43,10 +43,13 @@ impl Settler {
                 teller.pace.turn().await;
             }
             // A process that slept through the end of its term finds out here, after the claim and before the call.
-            let outcome = if teller.term.is_current() {
-                teller.metering.meter_usage(&entry.report.request(record)).await
+            let outcome = if !teller.term.is_current() {
+                not_started("Stopping", "the term of this operator ended before it sent this record")
+            } else if let Err(breach) = self.guard.permit(&entry, record, &self.sender) {
+                tracing::error!(report = %entry.key(), reason = INVARIANT_BROKEN, %breach, "not sent");
+                not_started(INVARIANT_BROKEN, &breach.to_string())
             } else {
-                not_started()
+                teller.metering.meter_usage(&entry.report.request(record)).await
             };
             answers.insert(index, Answer { outcome, attempt });
         }
@@ -113,12 +116,9 @@ fn is_evidence(outcome: &Outcome, attempt: Attempt) -> bool {
     }
 }
 
-/// A record that was claimed while the process's term ended: it was certainly not sent by this attempt.
-fn not_started() -> Outcome {
-    Outcome::NotAccepted(Refusal {
-        reason: "Stopping".to_owned(),
-        message: "the term of this operator ended before it sent this record".to_owned(),
-    })
+/// A claimed record that was not sent by this attempt, for certain.
+fn not_started(reason: &str, message: &str) -> Outcome {
+    Outcome::NotAccepted(Refusal { reason: reason.to_owned(), message: message.to_owned() })
 }
 
 fn log_state(entry: &Entry, record: &RecordStatus) {

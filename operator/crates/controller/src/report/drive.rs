@@ -11,7 +11,7 @@ use tollkeeper_core::{
     settlement::{Phase, RecordState, RecordStatus},
 };
 
-use super::{Policies, Settler, Teller, Turn};
+use super::{INVARIANT_BROKEN, Policies, Settler, Teller, Turn};
 use crate::{meter::Finding, roster::Roster};
 
 /// Settles until it is told to stop; what is being sent then is finished first. `policies` are those of all products,
@@ -36,7 +36,7 @@ pub async fn run(
         }
         let turn = settler.turn(&teller, &policies).await;
         if settler.problem().is_none() {
-            publish(roster, &turn, &mut settled);
+            publish(roster, &settler, &turn, &mut settled);
         }
         tokio::select! {
             biased;
@@ -54,7 +54,12 @@ async fn last_settled(ledger: &dyn Ledger, product: &ObjectKey) -> Option<Option
     Some(settled.map(|entry| entry.report.body.hour).max())
 }
 
-fn publish(roster: &Roster, turn: &Turn, settled: &mut BTreeMap<ObjectKey, Option<BillingHour>>) {
+fn publish(
+    roster: &Roster,
+    settler: &Settler,
+    turn: &Turn,
+    settled: &mut BTreeMap<ObjectKey, Option<BillingHour>>,
+) {
     for entry in turn.changed.iter().filter(|entry| entry.settlement.phase() == Phase::Settled) {
         let last = settled.entry(entry.product()).or_default();
         *last = (*last).max(Some(entry.report.body.hour));
@@ -67,7 +72,13 @@ fn publish(roster: &Roster, turn: &Turn, settled: &mut BTreeMap<ObjectKey, Optio
             .filter(|entry| !entry.settlement.is_terminal())
             .map(|entry| entry.report.body.hour)
             .min();
-        let attention = own.iter().find_map(|entry| attention(entry));
+        let breach = settler.breach(product).map(|breach| Finding {
+            reason: INVARIANT_BROKEN,
+            message: format!(
+                "nothing is sent any more, because an invariant of the ledger is broken: {breach}; find out who changed it, then restart the operator"
+            ),
+        });
+        let attention = breach.or_else(|| own.iter().find_map(|entry| attention(entry)));
         roster.update(product, |progress| {
             progress.last_settled = *last;
             progress.oldest_unsettled = oldest;

@@ -12,7 +12,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
+    audit::Violation,
     clock::Clock,
+    guard::Guard,
     identity::ObjectKey,
     ledger::{Entry, Ledger, LedgerError},
     metering::{Metering, Outcome},
@@ -24,6 +26,9 @@ use tollkeeper_core::{
 
 pub use self::drive::run;
 use crate::backoff::Backoff;
+
+/// The reason of a product whose sending is halted.
+const INVARIANT_BROKEN: &str = "InvariantBroken";
 
 /// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
 /// person or another process has changed.
@@ -75,6 +80,9 @@ struct Answer {
 /// Settles the reports of all products.
 pub struct Settler {
     sender: Sender,
+    guard: Guard,
+    /// Whether the epoch has been compared with those of the ledger's claims.
+    knows_epochs: bool,
     backoff: Backoff<ObjectKey>,
     /// Outcomes that are not written down yet, by report and record.
     unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Answer>>,
@@ -95,12 +103,19 @@ pub struct Turn {
 impl Settler {
     /// One that sends as this pod.
     pub fn new(sender: Sender) -> Self {
-        Self { sender, backoff: Backoff::default(), unwritten: BTreeMap::new(), problem: None }
+        Self {
+            sender,
+            guard: Guard::default(),
+            knows_epochs: false,
+            backoff: Backoff::default(),
+            unwritten: BTreeMap::new(),
+            problem: None,
+        }
     }
 
-    /// Sends on under another epoch of the lease.
-    pub fn set_epoch(&mut self, epoch: u64) {
-        self.sender.epoch = epoch;
+    /// Why nothing is sent for a product any more.
+    pub fn breach(&self, product: &ObjectKey) -> Option<&Violation> {
+        self.guard.breach(product)
     }
 
     /// Why the last turn could not do all of its work.
@@ -121,10 +136,11 @@ impl Settler {
             }
         };
         let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
+        let may_send = self.leads(&entries);
         for entry in entries {
             let key = entry.key();
             let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
-            if !teller.term.is_current() {
+            if !may_send || !teller.term.is_current() {
                 turn.open.push(entry);
                 continue;
             }
@@ -159,8 +175,36 @@ impl Settler {
         turn
     }
 
+    /// Whether no claim of another pod is of a later epoch. A process that starts takes at least the epoch of the newest
+    /// claim: the lease's count starts anew when somebody deletes it.
+    fn leads(&mut self, entries: &[Entry]) -> bool {
+        let claims = entries
+            .iter()
+            .flat_map(|entry| &entry.settlement.records)
+            .filter_map(|record| record.claim.as_ref());
+        if !self.knows_epochs {
+            self.knows_epochs = true;
+            self.sender.epoch = claims.map(|claim| claim.epoch).fold(self.sender.epoch, u64::max);
+            return true;
+        }
+        let newer = claims.filter(|claim| claim.pod != self.sender.pod && claim.epoch > self.sender.epoch);
+        let newest = newer.map(|claim| claim.epoch).max();
+        if let Some(newest) = newest {
+            tracing::warn!(
+                newest,
+                epoch = self.sender.epoch,
+                "another pod has claimed in a later epoch; nothing is sent"
+            );
+        }
+        newest.is_none()
+    }
+
     async fn settle(&mut self, teller: &Teller, entry: Entry, policy: Policy) -> Result<Entry, LedgerError> {
         let entry = self.write_down(teller, entry).await?;
+        if let Err(breach) = self.guard.inspect(&entry, teller.clock.now()) {
+            tracing::error!(report = %entry.key(), reason = INVARIANT_BROKEN, %breach, "nothing is sent for its product");
+            return Ok(entry);
+        }
         let plan = submission::plan(&entry, &self.sender, policy, teller.clock.now());
         self.act(teller, entry, plan).await
     }

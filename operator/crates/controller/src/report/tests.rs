@@ -286,3 +286,30 @@ async fn a_claim_that_was_surely_not_sent_is_free_again_although_others_took_it_
     stage.settler.write_down(&stage.teller, entry).await.unwrap();
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
 }
+
+#[tokio::test]
+async fn a_ledger_that_somebody_has_edited_is_not_sent_from() {
+    let mut stage = Stage::with([Outcome::NotAccepted(refusal())], Failing::default()).await;
+    let turn = stage.turn().await;
+    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let mut edited = entry.settlement.clone();
+    edited.records[0].metering_record_id = Some("of another life".to_owned());
+    stage.ledger.compare_and_swap(&entry, &edited).await.unwrap();
+    stage.turn_after(&turn).await;
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
+    assert_eq!(stage.settler.breach(&entry.product()).unwrap().invariant, "I5");
+}
+
+#[tokio::test]
+async fn a_claim_of_a_later_epoch_ends_the_sending_of_an_earlier_one() {
+    let mut stage = Stage::with([Outcome::NotAccepted(refusal())], Failing::default()).await;
+    let turn = stage.turn().await;
+    // Another pod claims in a later epoch, and does not come to sending.
+    let newer = Sender { pod: "b".to_owned(), epoch: 2 };
+    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let claim = submission::plan(&entry, &newer, CAUTIOUS, stage.clock.now()).write.unwrap();
+    stage.ledger.compare_and_swap(&entry, &claim).await.unwrap();
+    stage.turn_after(&turn).await;
+    // Not even called ambiguous by a process whose time is over.
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sending));
+}

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Under `NeverUnderBill` an ambiguous record is sent again half an hour before its deadline: late enough for
-/// evidence to come first, early enough for retries.
+/// evidence to come first, early enough for retries. Once: what was claimed in this last half hour is not sent by a third
+/// pod, so the policy costs a second charge at most.
 pub const RESEND_BEFORE_DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 
 /// Who is sending.
@@ -93,7 +94,11 @@ fn advance(
 
 fn resolve(record: RecordStatus, policy: Policy, deadline: Timestamp, now: Timestamp) -> RecordStatus {
     match policy.ambiguous {
-        AmbiguousPolicy::NeverUnderBill if now < deadline && now >= deadline - RESEND_BEFORE_DEADLINE => {
+        AmbiguousPolicy::NeverUnderBill
+            if now < deadline
+                && now >= deadline - RESEND_BEFORE_DEADLINE
+                && record.claim.as_ref().is_none_or(|claim| claim.at < deadline - RESEND_BEFORE_DEADLINE) =>
+        {
             record.released(
                 "NeverUnderBill",
                 "sent again although it may have been taken: the product's policy",
@@ -234,6 +239,11 @@ mod tests {
         let released = step(ambiguous.clone(), &plan(&ambiguous, &pod("b"), policy, at("19:20")), None);
         assert_eq!(state(&released), RecordState::Sealed);
         assert_eq!(plan(&released, &pod("b"), policy, at("19:21")).send, [FIRST]);
+        // Once: a third charge is nobody's policy.
+        let again = step(released.clone(), &plan(&released, &pod("b"), policy, at("19:21")), None);
+        let lost = step(again.clone(), &plan(&again, &pod("c"), policy, at("19:22")), None);
+        assert_eq!(state(&lost), RecordState::Ambiguous);
+        assert_eq!(plan(&lost, &pod("c"), policy, at("19:23")).write, None);
     }
 
     #[test]
