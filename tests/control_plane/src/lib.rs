@@ -8,6 +8,7 @@
     reason = "test support: it fails by panicking, and lives in real time"
 )]
 
+mod rights;
 mod stage;
 mod workload;
 

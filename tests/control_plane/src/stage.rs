@@ -3,21 +3,22 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, SystemTime},
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_kit::{ControlPlane, Namespace, Operator, Program, free_port, http_get, wait_until};
+
+use crate::rights;
 
 /// Virtual seconds in a real one: an hour takes ten seconds.
 const SCALE: u32 = 360;
@@ -57,7 +58,7 @@ impl Stage {
     pub async fn at(prefix: &str, virtual_start: &str) -> Self {
         let plane = ControlPlane::shared().await.unwrap();
         let namespace = plane.namespace(prefix).await.unwrap();
-        install_chart_rights(&namespace).await;
+        rights::install(&namespace).await;
         let folder = tempfile::tempdir().unwrap();
         let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         let clock = format!("{real:.3},{virtual_start},{SCALE}");
@@ -332,68 +333,6 @@ async fn identity_of(namespace: &Namespace, pod: &str) -> String {
         .token_for(namespace.name(), "tollkeeper", &["sts.amazonaws.com"], Some(pod))
         .await
         .unwrap()
-}
-
-/// The chart's ServiceAccount, Roles and bindings, exactly as `helm template` renders them.
-async fn install_chart_rights(namespace: &Namespace) {
-    let name = namespace.name();
-    let rendered = Command::new(Program::Helm.path().unwrap())
-        .args([
-            "template",
-            "tollkeeper",
-            "charts/tollkeeper",
-            "--namespace",
-            name,
-            "--set",
-            "inputs.nodes=true",
-        ])
-        .args(["--set", &format!("watchNamespaces={{{name}}}")])
-        .current_dir(repository())
-        .output()
-        .unwrap();
-    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-    let text = String::from_utf8(rendered.stdout).unwrap();
-    for document in text.split("\n---").filter(|document| document.contains("kind:")) {
-        let object: DynamicObject = match serde_yaml::from_str(document) {
-            Ok(object) => object,
-            Err(error) => panic!("{error} in {document}"),
-        };
-        let kind = object.types.clone().unwrap().kind;
-        if !["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]
-            .contains(&kind.as_str())
-        {
-            continue;
-        }
-        apply(namespace, apart(object, name)).await;
-    }
-    let account: Api<ServiceAccount> = namespace.api();
-    account.get("tollkeeper").await.unwrap();
-}
-
-/// Tests share the cluster, so what is not in a namespace gets its name as a suffix.
-fn apart(mut object: DynamicObject, namespace: &str) -> DynamicObject {
-    let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-    if kind.starts_with("Cluster") {
-        object.metadata.name = object.metadata.name.map(|name| format!("{name}-{namespace}"));
-        if let Some(role) = object.data.pointer_mut("/roleRef/name") {
-            *role = json!(format!("{}-{namespace}", role.as_str().unwrap_or_default()));
-        }
-    }
-    object
-}
-
-async fn apply(namespace: &Namespace, object: DynamicObject) {
-    let types = object.types.clone().unwrap();
-    let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
-    let api: Api<DynamicObject> = if types.kind.starts_with("Cluster") {
-        Api::all_with(namespace.client(), &resource)
-    } else {
-        let place = object.metadata.namespace.as_deref().unwrap_or(namespace.name());
-        Api::namespaced_with(namespace.client(), place, &resource)
-    };
-    let params = PatchParams::apply("test").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.unwrap();
 }
 
 /// The present virtual moment of a test clock.
