@@ -13,20 +13,26 @@ use tollkeeper_kit::{Namespace, Program};
 
 use crate::stage::repository;
 
-/// The chart's ServiceAccount, Roles and bindings, exactly as `helm template` renders them.
-pub(crate) async fn install(namespace: &Namespace) {
-    let name = namespace.name();
+/// The two ways to install the chart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rights {
+    /// In the operator's own namespace only, and to read nodes.
+    Namespaced,
+    /// As the chart's values are when nobody changes them.
+    ClusterWide,
+}
+
+/// Grants the operator in `home` what the chart does.
+pub(crate) async fn install(home: &Namespace, rights: Rights) {
+    let name = home.name();
+    let watched = format!("watchNamespaces={{{name}}}");
+    let settings: &[&str] = match rights {
+        Rights::Namespaced => &["--set", "inputs.nodes=true", "--set", &watched],
+        Rights::ClusterWide => &[],
+    };
     let rendered = Command::new(Program::Helm.path().unwrap())
-        .args([
-            "template",
-            "tollkeeper",
-            "charts/tollkeeper",
-            "--namespace",
-            name,
-            "--set",
-            "inputs.nodes=true",
-        ])
-        .args(["--set", &format!("watchNamespaces={{{name}}}")])
+        .args(["template", "tollkeeper", "charts/tollkeeper", "--namespace", name])
+        .args(settings)
         .current_dir(repository())
         .output()
         .unwrap();
@@ -43,9 +49,9 @@ pub(crate) async fn install(namespace: &Namespace) {
         {
             continue;
         }
-        apply(namespace, apart(object, name)).await;
+        apply(home, apart(object, name)).await;
     }
-    let account: Api<ServiceAccount> = namespace.api();
+    let account: Api<ServiceAccount> = home.api();
     account.get("tollkeeper").await.unwrap();
 }
 

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_kit::{ControlPlane, Namespace, Operator, Program, free_port, http_get, wait_until};
 
-use crate::rights;
+use crate::rights::{self, Rights};
 
 /// Virtual seconds in a real one: an hour takes ten seconds.
 const SCALE: u32 = 360;
@@ -37,6 +37,7 @@ pub struct Stage {
     pub namespace: Namespace,
     /// The simulated AWS.
     pub aws: Operator,
+    home: Namespace,
     aws_url: String,
     clock: String,
     operator_env: Vec<(String, String)>,
@@ -54,22 +55,37 @@ pub struct Observed {
 }
 
 impl Stage {
-    /// Sets the stage at this virtual time.
+    /// Sets the stage at this virtual time, for an operator that watches this namespace only and lives in it.
     pub async fn at(prefix: &str, virtual_start: &str) -> Self {
-        let plane = ControlPlane::shared().await.unwrap();
-        let namespace = plane.namespace(prefix).await.unwrap();
-        rights::install(&namespace).await;
+        let namespace = ControlPlane::shared().await.unwrap().namespace(prefix).await.unwrap();
+        rights::install(&namespace, Rights::Namespaced).await;
+        Self::set(namespace.clone(), namespace, virtual_start).await
+    }
+
+    /// Sets the stage for an operator that watches every namespace, with what the chart grants by default. It lives in
+    /// another namespace than the product, in a control plane without anybody else's products.
+    pub async fn cluster_wide(virtual_start: &str) -> Self {
+        let plane = ControlPlane::alone().await.unwrap();
+        let home = plane.namespace("tollkeeper").await.unwrap();
+        rights::install(&home, Rights::ClusterWide).await;
+        let mut stage = Self::set(home, plane.namespace("vecdb").await.unwrap(), virtual_start).await;
+        stage.operator_env.retain(|(name, _)| name != "TOLLKEEPER_NAMESPACES");
+        stage
+    }
+
+    async fn set(home: Namespace, namespace: Namespace, virtual_start: &str) -> Self {
+        let plane = home.control_plane();
         let folder = tempfile::tempdir().unwrap();
         let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         let clock = format!("{real:.3},{virtual_start},{SCALE}");
         let (aws, aws_url) = start_aws(&clock).await;
 
-        let name = namespace.name().to_owned();
-        let pod = operator_pod(&namespace, "tollkeeper-0").await;
+        let name = home.name().to_owned();
+        let pod = operator_pod(&home, "tollkeeper-0").await;
         let api_token = plane.token_for(&name, "tollkeeper", &[], None).await.unwrap();
         let kubeconfig = plane.kubeconfig_with(&api_token, &name).unwrap();
         let web_identity = folder.path().join("web-identity");
-        fs::write(&web_identity, identity_of(&namespace, "tollkeeper-0").await).unwrap();
+        fs::write(&web_identity, identity_of(&home, "tollkeeper-0").await).unwrap();
         let listen = format!("127.0.0.1:{}", free_port().unwrap());
         let env = [
             ("KUBECONFIG", kubeconfig.display().to_string()),
@@ -80,13 +96,14 @@ impl Stage {
             ("TOLLKEEPER_TEST_CLOCK", clock.clone()),
             ("TOLLKEEPER_POD_UID", pod.uid().unwrap()),
             ("TOLLKEEPER_POD_NAME", "tollkeeper-0".to_owned()),
-            ("TOLLKEEPER_POD_NAMESPACE", name.clone()),
-            ("TOLLKEEPER_NAMESPACES", name),
+            ("TOLLKEEPER_POD_NAMESPACE", name),
+            ("TOLLKEEPER_NAMESPACES", namespace.name().to_owned()),
             ("TOLLKEEPER_LISTEN", listen.clone()),
         ];
         Self {
             namespace,
             aws,
+            home,
             aws_url,
             clock,
             operator_env: env.map(|(key, value)| (key.to_owned(), value)).into(),
@@ -104,9 +121,9 @@ impl Stage {
 
     /// The operator as another pod: what a replaced pod is.
     pub async fn start_replacement(&self, name: &str, folder: &Path) -> Operator {
-        let pod = operator_pod(&self.namespace, name).await;
+        let pod = operator_pod(&self.home, name).await;
         let token = folder.join(name);
-        fs::write(&token, identity_of(&self.namespace, name).await).unwrap();
+        fs::write(&token, identity_of(&self.home, name).await).unwrap();
         let (uid, token) = (pod.uid().unwrap(), token.display().to_string());
         let env: Vec<(&str, &str)> = self
             .operator_env
@@ -119,6 +136,11 @@ impl Stage {
             })
             .collect();
         Operator::spawn(Program::Tollkeeper.path().unwrap(), &["run"], &env).unwrap()
+    }
+
+    /// What the operator asked the API server for without having the right to.
+    pub fn refusals(&self) -> Vec<String> {
+        self.home.control_plane().refusals(self.home.name(), "tollkeeper").unwrap()
     }
 
     /// Base address of the operator's health server.

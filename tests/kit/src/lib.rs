@@ -4,6 +4,7 @@
 //! Every test makes a namespace of its own in it. The programs come from `make install-tests`; one that is missing
 //! fails the test that needs it with a sentence that says which.
 
+mod audit;
 mod control_plane;
 mod crds;
 mod failure;
@@ -14,6 +15,7 @@ mod program;
 mod prometheus;
 mod run;
 mod server;
+mod servers;
 mod wait;
 
 pub use control_plane::{ControlPlane, Namespace};

@@ -85,6 +85,15 @@ async fn a_service_account_may_do_what_its_role_says_and_nothing_more() -> Resul
     let refused = maps.create(&PostParams::default(), &object(json!({"metadata": {"name": "no"}}))?).await;
     assert!(matches!(&refused, Err(kube::Error::Api(refusal)) if refusal.code == 403), "{refused:?}");
     assert!(Api::<ClusterRole>::all(reader).list(&ListParams::default()).await.is_err());
+
+    let refusals = control_plane.refusals(name, "reader")?;
+    let configmaps = format!("/api/v1/namespaces/{name}/configmaps");
+    assert!(
+        refusals.iter().any(|refusal| refusal.starts_with(&format!("create {configmaps}"))),
+        "{refusals:?}"
+    );
+    assert!(refusals.last().is_some_and(|refusal| refusal.contains("/clusterroles")), "{refusals:?}");
+    assert_eq!(control_plane.refusals(name, "somebody else")?, Vec::<String>::new());
     Ok(())
 }
 
