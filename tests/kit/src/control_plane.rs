@@ -8,17 +8,20 @@ use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::run::Run;
 use crate::server::on_free_ports;
-use crate::{Failure, Result, crds, servers, wait_until};
+use crate::servers::{self, KUBECONFIG, Servers};
+use crate::{Failure, Result, crds, wait_until};
 
 /// A running control plane: RBAC is on, the repository's CRDs are installed, and nothing schedules or runs pods.
 ///
 /// Of the controllers run those for garbage collection, namespaces, service accounts, deployments and replica sets.
 pub struct ControlPlane {
     pub(crate) run: Run,
+    /// Of one that is for a test alone.
+    pub(crate) servers: Option<Mutex<Servers>>,
 }
 
 impl ControlPlane {
@@ -28,8 +31,8 @@ impl ControlPlane {
         SHARED
             .get_or_try_init(async || {
                 let run = Run::current()?;
-                run.once("control-plane", async || start(&run).await).await?;
-                Ok(Self { run })
+                run.once("control-plane", async || start(&run).await.map(drop)).await?;
+                Ok(Self { run, servers: None })
             })
             .await
     }
@@ -37,8 +40,8 @@ impl ControlPlane {
     /// A control plane for this test alone, for what the others would notice; it ends with the test's process.
     pub async fn alone() -> Result<&'static Self> {
         let run = Run::alone()?;
-        start(&run).await?;
-        Ok(Box::leak(Box::new(Self { run })))
+        let servers = Some(Mutex::new(start(&run).await?));
+        Ok(Box::leak(Box::new(Self { run, servers })))
     }
 
     /// A client that may do everything.
@@ -50,7 +53,7 @@ impl ControlPlane {
 
     /// The kubeconfig file of that client.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.run.folder.join("admin.kubeconfig")
+        self.run.folder.join(KUBECONFIG)
     }
 
     /// A new namespace; its name is `prefix` and a random part.
@@ -120,7 +123,7 @@ impl Namespace {
     }
 }
 
-async fn start(run: &Run) -> Result {
+async fn start(run: &Run) -> Result<Servers> {
     on_free_ports(async || servers::start(run).await)
         .await
         .map_err(|failure| failure.while_doing("the control plane did not start"))

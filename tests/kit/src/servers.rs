@@ -1,6 +1,6 @@
 //! etcd, the API server and the controller manager: how they are started together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kube::Api;
@@ -11,17 +11,80 @@ use crate::run::Run;
 use crate::server::Server;
 use crate::{Failure, Program, Result, audit, crds, free_port, http_get, pki};
 
-/// Starts everything, or stops what it started.
-pub(crate) async fn start(run: &Run) -> Result {
-    let mut servers = Vec::new();
-    let outcome = start_servers(run, &mut servers).await;
-    if outcome.is_err() {
-        servers.iter_mut().for_each(Server::stop);
-    }
-    outcome
+/// The servers of one control plane.
+pub(crate) struct Servers {
+    all: Vec<Server>,
+    etcd_url: String,
+    etcd_data: PathBuf,
+    kubeconfig: PathBuf,
 }
 
-async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result {
+impl Servers {
+    fn named(&mut self, name: &str) -> Result<&mut Server> {
+        let found = self.all.iter_mut().find(|server| server.name() == name);
+        found.ok_or_else(|| Failure::new(format!("{name} was not started")))
+    }
+
+    /// Kills the server of this name.
+    pub(crate) fn stop(&mut self, name: &str) -> Result {
+        self.named(name)?.stop();
+        Ok(())
+    }
+
+    /// Starts the server of this name again, and waits until it answers.
+    pub(crate) async fn start_again(&mut self, name: &str) -> Result {
+        let (etcd_url, kubeconfig) = (self.etcd_url.clone(), self.kubeconfig.clone());
+        let server = self.named(name)?;
+        server.start_again()?;
+        match name {
+            ETCD => server.until_ready(async || etcd_answers(&etcd_url).await).await,
+            _ => server.until_ready(async || api_server_answers(&kubeconfig).await).await,
+        }
+    }
+
+    /// The folder of etcd's data: while it is stopped, a copy of it is a snapshot.
+    pub(crate) fn etcd_data(&self) -> &Path {
+        &self.etcd_data
+    }
+}
+
+pub(crate) const ETCD: &str = "etcd";
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
+async fn etcd_answers(url: &str) -> Result {
+    match http_get(&format!("{url}/health")).await? {
+        (200, _) => Ok(()),
+        (status, body) => Err(Failure::new(format!("{status} {body}"))),
+    }
+}
+
+async fn api_server_answers(kubeconfig: &Path) -> Result {
+    let ready = http::Request::get("/readyz").body(Vec::new())?;
+    client_of(kubeconfig).await?.request_text(ready).await?;
+    Ok(())
+}
+
+/// Starts everything, or stops what it started.
+pub(crate) async fn start(run: &Run) -> Result<Servers> {
+    let mut servers = Vec::new();
+    let outcome = start_servers(run, &mut servers).await;
+    match outcome {
+        Ok((etcd_url, etcd_data)) => {
+            let kubeconfig = run.folder.join(KUBECONFIG);
+            Ok(Servers { all: servers, etcd_url, etcd_data, kubeconfig })
+        }
+        Err(failure) => {
+            servers.iter_mut().for_each(Server::stop);
+            Err(failure)
+        }
+    }
+}
+
+/// The administrator's kubeconfig in the folder of a run.
+pub(crate) const KUBECONFIG: &str = "admin.kubeconfig";
+
+/// etcd's address and the folder of its data.
+async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result<(String, PathBuf)> {
     let (etcd, api_server) = (Program::Etcd.path()?, Program::ApiServer.path()?);
     let controllers = Program::ControllerManager.path();
     // A try that failed leaves its files for nobody to trip over.
@@ -44,13 +107,8 @@ async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result {
         "--log-level=error".to_owned(),
     ];
     // The folder goes with etcd: everything else is useless without it.
-    let server = Server::start("etcd", &etcd, &args, log("etcd"), run.watched, Some(&run.folder))?;
-    started(servers, server)?
-        .until_ready(async || match http_get(&format!("{client_url}/health")).await? {
-            (200, _) => Ok(()),
-            (status, body) => Err(Failure::new(format!("{status} {body}"))),
-        })
-        .await?;
+    let server = Server::start(ETCD, &etcd, &args, log("etcd"), run.watched, Some(&run.folder))?;
+    started(servers, server)?.until_ready(async || etcd_answers(&client_url).await).await?;
 
     let port = free_port()?;
     let mut args = vec![
@@ -80,22 +138,15 @@ async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result {
     if lacks_watch_progress(&version_of(&api_server, "v")?, &version_of(&etcd, "etcd Version: ")?) {
         args.push("--watch-cache=false".to_owned());
     }
-    let kubeconfig = run.folder.join("admin.kubeconfig");
+    let kubeconfig = run.folder.join(KUBECONFIG);
     let read = |name: &str| std::fs::read_to_string(folder.join(name));
     let user = serde_json::json!({
         "client-certificate-data": crate::identity::base64(&read("admin.crt")?),
         "client-key-data": crate::identity::base64(&read("admin.key")?),
     });
     write_kubeconfig(&kubeconfig, &format!("https://127.0.0.1:{port}"), &read("ca.crt")?, user, "default")?;
-    let server =
-        Server::start("kube-apiserver", &api_server, &args, log("kube-apiserver"), run.watched, None)?;
-    started(servers, server)?
-        .until_ready(async || {
-            let ready = http::Request::get("/readyz").body(Vec::new())?;
-            client_of(&kubeconfig).await?.request_text(ready).await?;
-            Ok(())
-        })
-        .await?;
+    let server = Server::start(API_SERVER, &api_server, &args, log("kube-apiserver"), run.watched, None)?;
+    started(servers, server)?.until_ready(async || api_server_answers(&kubeconfig).await).await?;
 
     // The garbage collector learns kinds once in 30 s: those that are there before it starts, it knows at once.
     let own_crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
@@ -104,12 +155,10 @@ async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result {
     }
 
     match controllers {
-        Ok(controllers) => start_controllers(run, servers, &controllers, &folder, &kubeconfig).await,
-        Err(failure) => {
-            std::fs::write(run.folder.join("no-controllers"), failure.to_string())?;
-            Ok(())
-        }
+        Ok(controllers) => start_controllers(run, servers, &controllers, &folder, &kubeconfig).await?,
+        Err(failure) => std::fs::write(run.folder.join("no-controllers"), failure.to_string())?,
     }
+    Ok((client_url, folder.join("etcd")))
 }
 
 async fn start_controllers(
