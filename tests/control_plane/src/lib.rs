@@ -12,5 +12,5 @@ mod rights;
 mod stage;
 mod workload;
 
-pub use stage::{Observed, PATIENCE, Stage, repository, virtual_now};
+pub use stage::{Observed, PATIENCE, PodIdentity, Stage, repository};
 pub use workload::Workload;
