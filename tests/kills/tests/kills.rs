@@ -14,10 +14,10 @@ use tollkeeper_kill_tests::{Schedule, Site, audit, storm};
 use tollkeeper_kit::ControlPlane;
 
 /// Sites that suffer side by side; what one of them waits for, the others use.
-const SITES: u64 = 4;
+const SITES: u64 = 5;
 
 /// Deaths of each, unless TOLLKEEPER_KILL_ROUNDS says otherwise.
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 40;
 
 fn setting<T: std::str::FromStr>(variable: &str) -> Option<T> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
