@@ -32,6 +32,11 @@ demo: ## meter a vector database for a month: no cluster, no AWS account
 test: install-tests build-tests test-guests ## install the test servers, run every test (some: ARGS="-E 'package(tollkeeper-kit)'")
 	$(INSTALLED) $(NEXTEST) $(ARGS)
 
+.PHONY: test-newest
+test-newest: install-tests build-tests ## control-plane tests on the newest server of custom resources in Debian (builds it: minutes)
+	installed="$$(tests/install/custom-resources)"; $(INSTALLED) set -a; eval "$$installed"; set +a; \
+		$(NEXTEST) -E 'package(tollkeeper-control-plane)' $(ARGS)
+
 .PHONY: install-tests
 install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, kubectl, Helm, boto3, std's source
 	@tests/install/all

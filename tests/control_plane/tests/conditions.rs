@@ -123,6 +123,24 @@ async fn one_object_that_cannot_be_decoded_stops_no_other() {
         .await;
 }
 
+#[tokio::test]
+async fn a_product_code_stays_where_the_api_server_knows_rules() {
+    let stage = Stage::at("rules", "2026-11-21T13:55:00Z").await;
+    stage.create(&stage.product("vecdb", "code", 9090)).await;
+    let version =
+        stage.namespace.control_plane().definitions().await.unwrap().apiserver_version().await.unwrap();
+    let minor: u32 = version.minor.trim_end_matches('+').parse().unwrap();
+    let patch = Patch::Merge(json!({"spec": {"productCode": "other"}}));
+    let changed = untyped(&stage, "MarketplaceProduct").patch("vecdb", &PatchParams::default(), &patch).await;
+    // Rules count from 1.25 on; an older server drops them, and the operator checks what matters again.
+    match changed {
+        Err(kube::Error::Api(refusal)) if minor >= 25 => {
+            assert!(refusal.message.contains("productCode cannot be changed"), "{}", refusal.message);
+        }
+        changed => assert!(changed.is_ok() && minor < 25, "{changed:?} from 1.{minor}"),
+    }
+}
+
 /// What a newer version may allow, and the operator of this version does not know.
 const UNKNOWN: &str = "Near";
 
@@ -152,7 +170,8 @@ async fn with_an_unknown_operator(stage: &Stage) -> DynamicObject {
 }
 
 async fn schema(stage: &Stage, patch: serde_json::Value) {
-    let crds: Api<CustomResourceDefinition> = Api::all(stage.namespace.client());
+    let definitions = stage.namespace.control_plane().definitions().await.unwrap();
+    let crds: Api<CustomResourceDefinition> = Api::all(definitions);
     let patch = Patch::<()>::Json(serde_json::from_value(patch).unwrap());
     crds.patch("licensebindings.tollkeeper.dev", &PatchParams::default(), &patch).await.unwrap();
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::run::Run;
 use crate::server::on_free_ports;
 use crate::servers::{self, KUBECONFIG, Servers};
-use crate::{Failure, Result, crds, wait_until};
+use crate::{Failure, Result, crds, newest, wait_until};
 
 /// A running control plane: RBAC is on, the repository's CRDs are installed, and nothing schedules or runs pods.
 ///
@@ -51,7 +51,13 @@ impl ControlPlane {
         client_of(&self.kubeconfig()).await
     }
 
-    /// The kubeconfig file of that client.
+    /// A client for the server that has the CRDs: the API server, unless a newer one serves them.
+    pub async fn definitions(&self) -> Result<Client> {
+        let other = self.run.folder.join(newest::KUBECONFIG);
+        client_of(&if other.is_file() { other } else { self.kubeconfig() }).await
+    }
+
+    /// The kubeconfig file of the client that may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
         self.run.folder.join(KUBECONFIG)
     }

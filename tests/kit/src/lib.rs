@@ -9,6 +9,7 @@ mod control_plane;
 mod crds;
 mod failure;
 mod identity;
+mod newest;
 mod operator;
 mod outage;
 mod pki;

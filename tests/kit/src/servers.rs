@@ -9,7 +9,7 @@ use crate::control_plane::client_of;
 use crate::identity::write_kubeconfig;
 use crate::run::Run;
 use crate::server::Server;
-use crate::{Failure, Program, Result, audit, crds, free_port, http_get, pki};
+use crate::{Failure, Program, Result, audit, crds, free_port, http_get, newest, pki};
 
 /// The servers of one control plane.
 pub(crate) struct Servers {
@@ -138,20 +138,46 @@ async fn start_servers(run: &Run, servers: &mut Vec<Server>) -> Result<(String, 
     if lacks_watch_progress(&version_of(&api_server, "v")?, &version_of(&etcd, "etcd Version: ")?) {
         args.push("--watch-cache=false".to_owned());
     }
+    let newest = newest::program();
+    if newest.is_some() {
+        args.extend(newest::front_args(&folder));
+    }
     let kubeconfig = run.folder.join(KUBECONFIG);
     let read = |name: &str| std::fs::read_to_string(folder.join(name));
     let user = serde_json::json!({
         "client-certificate-data": crate::identity::base64(&read("admin.crt")?),
         "client-key-data": crate::identity::base64(&read("admin.key")?),
     });
-    write_kubeconfig(&kubeconfig, &format!("https://127.0.0.1:{port}"), &read("ca.crt")?, user, "default")?;
+    write_kubeconfig(
+        &kubeconfig,
+        &format!("https://127.0.0.1:{port}"),
+        &read("ca.crt")?,
+        user.clone(),
+        "default",
+    )?;
     let server = Server::start(API_SERVER, &api_server, &args, log("kube-apiserver"), run.watched, None)?;
     started(servers, server)?.until_ready(async || api_server_answers(&kubeconfig).await).await?;
 
     // The garbage collector learns kinds once in 30 s: those that are there before it starts, it knows at once.
     let own_crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
-    if own_crds.is_dir() {
-        crds::apply(&client_of(&kubeconfig).await?, &own_crds).await?;
+    let definitions = run.folder.join(newest::KUBECONFIG);
+    match &newest {
+        Some(program) => {
+            let (server, port) =
+                newest::start(program, &folder, &client_url, &kubeconfig, run.watched).await?;
+            write_kubeconfig(
+                &definitions,
+                &format!("https://127.0.0.1:{port}"),
+                &read("ca.crt")?,
+                user,
+                "default",
+            )?;
+            started(servers, server)?.until_ready(async || api_server_answers(&definitions).await).await?;
+            crds::apply(&client_of(&definitions).await?, &own_crds).await?;
+            newest::route(&kubeconfig, "tollkeeper.dev", "v1alpha1", port).await?;
+        }
+        None if own_crds.is_dir() => crds::apply(&client_of(&kubeconfig).await?, &own_crds).await?,
+        None => {}
     }
 
     match controllers {
