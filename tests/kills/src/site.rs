@@ -70,12 +70,13 @@ impl Site {
         let (pod, chronicle) = (stage.first_pod().clone(), Chronicle::new(stage.namespace.name()));
         let (signs, operator) = (Rc::new(Signs::of(&stage)), stage.start_as(&pod));
         let site = Self { signs, chronicle, stage, workload, pods, pod, operator, scanned: 0, kills: 0 };
-        // Before the first checkpoint there is no baseline, and what is scanned counts for nobody.
+        // Before a tick with all inputs has been checkpointed there is no baseline, and what is scanned counts for nobody.
         let signs = site.signs.clone();
-        tokio::select! {
-            () = signs.watch() => {}
-            is_there = signs.wait_for(Moment::Checkpointed, PATIENCE) => assert!(is_there, "no checkpoint"),
-        }
+        let baseline = async {
+            site.stage.condition("MarketplaceProduct", "vecdb", "InputsReady", ("True", "Collected")).await;
+            assert!(signs.wait_for(Moment::Checkpointed, PATIENCE).await, "no checkpoint");
+        };
+        tokio::select! { () = signs.watch() => {}, () = baseline => {} }
         let faults = reqwest::Client::new().post(site.faults()).body(format!("seed: {seed}{FAULTS}"));
         faults.send().await.unwrap().error_for_status().unwrap();
         site
