@@ -13,6 +13,10 @@ CARGO_DENY := eval "$$(tests/install/cargo-deny)"; "$${TOLLKEEPER_CARGO_DENY:-ca
 COMMITTED := -E 'test(committed)'
 # One set of targets for every command: what one has built, the next finds.
 TARGETS := --workspace --bins --tests
+# Guests have lock files of their own, so they are no members. On the host they are ordinary libraries; one folder for all
+# of them, without debug information, keeps that short.
+GUESTS := $(wildcard plugins/*/*/Cargo.toml)
+GUEST := --locked --quiet --config profile.dev.debug=false --target-dir target/guests --manifest-path
 
 .PHONY: help
 help: ## list the targets
@@ -25,8 +29,13 @@ demo: ## meter a vector database for a month: no cluster, no AWS account
 		--signals examples/vecdb/signals.jsonl --plugins plugins/examples/vecdb --html target/demo.html
 
 .PHONY: test
-test: install-tests build-tests ## install the test servers, run every test (some: ARGS="-E 'package(tollkeeper-kit)'")
+test: install-tests build-tests test-guests ## install the test servers, run every test (some: ARGS="-E 'package(tollkeeper-kit)'")
 	$(INSTALLED) $(NEXTEST) $(ARGS)
+
+.PHONY: test-newest
+test-newest: install-tests build-tests ## control-plane tests on the newest server of custom resources in Debian (builds it: minutes)
+	installed="$$(tests/install/custom-resources)"; $(INSTALLED) set -a; eval "$$installed"; set +a; \
+		$(NEXTEST) -E 'package(tollkeeper-control-plane)' $(ARGS)
 
 .PHONY: install-tests
 install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, kubectl, Helm, boto3, std's source
@@ -41,16 +50,22 @@ SEEDS ?= 100000
 chaos: ## run SEEDS schedules of faults through metering and settling, and show how often each fault was met
 	cargo run --release --locked --package tollkeeper-chaos -- --seeds $(SEEDS)
 
+.PHONY: test-guests
+test-guests:
+	for guest in $(GUESTS); do cargo test $(GUEST) "$$guest"; done
+
 .PHONY: lint
 lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
 
 .PHONY: format-check directions clippy
 format-check:
 	cargo fmt --all --check
+	for guest in $(GUESTS); do cargo fmt --check --manifest-path "$$guest"; done
 directions:
 	.ci/check-directions --prove
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	for guest in $(GUESTS); do cargo clippy $(GUEST) "$$guest" --all-targets -- -D warnings; done
 
 .PHONY: deny
 deny: ## banned crates, licenses and sources of the dependencies

@@ -153,17 +153,28 @@ async fn a_request_that_no_client_could_mean_is_too_large() {
 async fn a_late_reply_comes_when_the_clock_has_moved() {
     let server = Server::manual().await;
     let_in(&server).await;
-    server.post("faults", "faults: [{effect: {delay: 60}}]").await;
-    let call = tokio::spawn(meter(&server, "AWSMPMeteringService.MeterUsage", SIGNED).send());
-    // The call is done at once; only its reply waits.
-    while server.get("books").await["accepted"] == json!([]) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    server
+        .post(
+            "faults",
+            "faults: [{when: {nth: 1}, effect: {delay: 60}}, {when: {nth: 2}, effect: {delay: 59}}]",
+        )
+        .await;
+    let mut calls = Vec::new();
+    for repeats in 0..2 {
+        calls.push(tokio::spawn(meter(&server, "AWSMPMeteringService.MeterUsage", SIGNED).send()));
+        // The call is done at once; only its reply waits.
+        while server.get("books").await["accepted"][0]["repeats"] != repeats {
+            tokio::task::yield_now().await;
+        }
     }
+    let (earlier, later) = (calls.pop().unwrap(), calls.pop().unwrap());
     server.post("clock", json!({"advance": 59})).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!call.is_finished());
+    // By the time that the reply of 59 seconds is here, so would be another one of the same moment.
+    assert_eq!(earlier.await.unwrap().unwrap().status().as_u16(), 200);
+    assert_eq!(server.get("clock").await["now"], "2026-11-21T15:30:59Z");
+    assert!(!later.is_finished());
     server.post("clock", json!({"advance": 1})).await;
-    assert_eq!(call.await.unwrap().unwrap().status().as_u16(), 200);
+    assert_eq!(later.await.unwrap().unwrap().status().as_u16(), 200);
 }
 
 #[tokio::test]
@@ -214,7 +225,7 @@ async fn a_server_ends_when_it_is_told_to_even_if_a_reply_is_still_held_back() {
     server.post("faults", "faults: [{effect: {delay: 60}}]").await;
     let call = tokio::spawn(meter(&server, "AWSMPMeteringService.MeterUsage", SIGNED).send());
     while server.get("books").await["accepted"] == json!([]) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     tokio::time::timeout(Duration::from_secs(5), server.shut_down()).await.unwrap().unwrap();
     call.abort();

@@ -8,8 +8,9 @@
     reason = "test support: it fails by panicking, and lives in real time"
 )]
 
+mod rights;
 mod stage;
 mod workload;
 
-pub use stage::{Observed, PATIENCE, Stage, repository, virtual_now};
+pub use stage::{Observed, PATIENCE, PodIdentity, Stage, repository};
 pub use workload::Workload;

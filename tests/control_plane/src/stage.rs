@@ -3,21 +3,22 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, SystemTime},
 };
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_kit::{ControlPlane, Namespace, Operator, Program, free_port, http_get, wait_until};
+
+use crate::rights::{self, Rights};
 
 /// Virtual seconds in a real one: an hour takes ten seconds.
 const SCALE: u32 = 360;
@@ -36,11 +37,23 @@ pub struct Stage {
     pub namespace: Namespace,
     /// The simulated AWS.
     pub aws: Operator,
+    home: Namespace,
     aws_url: String,
     clock: String,
     operator_env: Vec<(String, String)>,
-    health: String,
-    _folder: tempfile::TempDir,
+    first: PodIdentity,
+    listen: String,
+    folder: tempfile::TempDir,
+}
+
+/// As whom the operator runs: what its pod knows of itself.
+#[derive(Debug, Clone)]
+pub struct PodIdentity {
+    /// The pod's name.
+    pub name: String,
+    /// The pod's UID, which AWS deduplicates by.
+    pub uid: String,
+    token: PathBuf,
 }
 
 /// What the cluster and AWS's books say.
@@ -53,76 +66,109 @@ pub struct Observed {
 }
 
 impl Stage {
-    /// Sets the stage at this virtual time.
+    /// Sets the stage at this virtual time, for an operator that watches this namespace only and lives in it.
     pub async fn at(prefix: &str, virtual_start: &str) -> Self {
-        let plane = ControlPlane::shared().await.unwrap();
+        Self::within(ControlPlane::shared().await.unwrap(), prefix, virtual_start, SCALE).await
+    }
+
+    /// The same in a control plane of the test's own, with so many virtual seconds in a real one.
+    pub async fn within(plane: &'static ControlPlane, prefix: &str, virtual_start: &str, scale: u32) -> Self {
         let namespace = plane.namespace(prefix).await.unwrap();
-        install_chart_rights(&namespace).await;
+        rights::install(&namespace, Rights::Namespaced).await;
+        Self::set(namespace.clone(), namespace, virtual_start, scale).await
+    }
+
+    /// Sets the stage for an operator that watches every namespace, with what the chart grants by default. It lives in
+    /// another namespace than the product, in a control plane without anybody else's products.
+    pub async fn cluster_wide(virtual_start: &str) -> Self {
+        let plane = ControlPlane::alone().await.unwrap();
+        let home = plane.namespace("tollkeeper").await.unwrap();
+        rights::install(&home, Rights::ClusterWide).await;
+        let mut stage = Self::set(home, plane.namespace("vecdb").await.unwrap(), virtual_start, SCALE).await;
+        stage.operator_env.retain(|(name, _)| name != "TOLLKEEPER_NAMESPACES");
+        stage
+    }
+
+    async fn set(home: Namespace, namespace: Namespace, virtual_start: &str, scale: u32) -> Self {
+        let plane = home.control_plane();
         let folder = tempfile::tempdir().unwrap();
         let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        let clock = format!("{real:.3},{virtual_start},{SCALE}");
+        let clock = format!("{real:.3},{virtual_start},{scale}");
         let (aws, aws_url) = start_aws(&clock).await;
 
-        let name = namespace.name().to_owned();
-        let pod = operator_pod(&namespace, "tollkeeper-0").await;
+        let name = home.name().to_owned();
+        let first = identity(&home, "tollkeeper-0", folder.path()).await;
         let api_token = plane.token_for(&name, "tollkeeper", &[], None).await.unwrap();
         let kubeconfig = plane.kubeconfig_with(&api_token, &name).unwrap();
-        let web_identity = folder.path().join("web-identity");
-        fs::write(&web_identity, identity_of(&namespace, "tollkeeper-0").await).unwrap();
         let listen = format!("127.0.0.1:{}", free_port().unwrap());
         let env = [
             ("KUBECONFIG", kubeconfig.display().to_string()),
             ("AWS_ENDPOINT_URL", aws_url.clone()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ROLE_ARN", ROLE.to_owned()),
-            ("AWS_WEB_IDENTITY_TOKEN_FILE", web_identity.display().to_string()),
             ("TOLLKEEPER_TEST_CLOCK", clock.clone()),
-            ("TOLLKEEPER_POD_UID", pod.uid().unwrap()),
-            ("TOLLKEEPER_POD_NAME", "tollkeeper-0".to_owned()),
-            ("TOLLKEEPER_POD_NAMESPACE", name.clone()),
-            ("TOLLKEEPER_NAMESPACES", name),
-            ("TOLLKEEPER_LISTEN", listen.clone()),
+            ("TOLLKEEPER_POD_NAMESPACE", name),
+            ("TOLLKEEPER_NAMESPACES", namespace.name().to_owned()),
         ];
         Self {
             namespace,
             aws,
+            home,
             aws_url,
             clock,
             operator_env: env.map(|(key, value)| (key.to_owned(), value)).into(),
-            health: format!("http://{listen}"),
-            _folder: folder,
+            first,
+            listen,
+            folder,
         }
     }
 
     /// Starts the operator, as the same pod every time.
     pub fn start_operator(&self) -> Operator {
-        let env: Vec<(&str, &str)> =
+        self.start(&self.first, &self.listen)
+    }
+
+    /// Starts the operator as this pod, beside others if need be.
+    pub fn start_as(&self, pod: &PodIdentity) -> Operator {
+        self.start(pod, "127.0.0.1:0")
+    }
+
+    fn start(&self, pod: &PodIdentity, listen: &str) -> Operator {
+        let token = pod.token.display().to_string();
+        let mut env: Vec<(&str, &str)> =
             self.operator_env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        env.extend([
+            ("TOLLKEEPER_POD_NAME", pod.name.as_str()),
+            ("TOLLKEEPER_POD_UID", pod.uid.as_str()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+            ("TOLLKEEPER_LISTEN", listen),
+        ]);
         Operator::spawn(Program::Tollkeeper.path().unwrap(), &["run"], &env).unwrap()
     }
 
-    /// The operator as another pod: what a replaced pod is.
-    pub async fn start_replacement(&self, name: &str, folder: &Path) -> Operator {
-        let pod = operator_pod(&self.namespace, name).await;
-        let token = folder.join(name);
-        fs::write(&token, identity_of(&self.namespace, name).await).unwrap();
-        let (uid, token) = (pod.uid().unwrap(), token.display().to_string());
-        let env: Vec<(&str, &str)> = self
-            .operator_env
-            .iter()
-            .map(|(key, value)| match key.as_str() {
-                "TOLLKEEPER_POD_UID" => (key.as_str(), uid.as_str()),
-                "TOLLKEEPER_POD_NAME" => (key.as_str(), name),
-                "AWS_WEB_IDENTITY_TOKEN_FILE" => (key.as_str(), token.as_str()),
-                _ => (key.as_str(), value.as_str()),
-            })
-            .collect();
-        Operator::spawn(Program::Tollkeeper.path().unwrap(), &["run"], &env).unwrap()
+    /// The pod that the operator is at first.
+    pub fn first_pod(&self) -> &PodIdentity {
+        &self.first
+    }
+
+    /// Another pod for the operator: what a replaced one is.
+    pub async fn another_pod(&self, name: &str) -> PodIdentity {
+        identity(&self.home, name, self.folder.path()).await
+    }
+
+    /// Base address of the simulated AWS.
+    pub fn aws_url(&self) -> &str {
+        &self.aws_url
+    }
+
+    /// What the operator asked the API server for without having the right to.
+    pub fn refusals(&self) -> Vec<String> {
+        self.home.control_plane().refusals(self.home.name(), "tollkeeper").unwrap()
     }
 
     /// Base address of the operator's health server.
-    pub fn health(&self) -> &str {
-        &self.health
+    pub fn health(&self) -> String {
+        format!("http://{}", self.listen)
     }
 
     /// The environment of the operator, for other verbs.
@@ -134,9 +180,14 @@ impl Stage {
             .unwrap()
     }
 
-    /// The three numbers of the test clock.
-    pub fn clock(&self) -> &str {
-        &self.clock
+    /// The present virtual moment.
+    pub fn now(&self) -> Timestamp {
+        let mut parts = self.clock.split(',');
+        let real: f64 = parts.next().unwrap().parse().unwrap();
+        let start: Timestamp = parts.next().unwrap().parse().unwrap();
+        let scale: f64 = parts.next().unwrap().parse().unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        start + SignedDuration::from_secs_f64((now - real) * scale)
     }
 
     /// The example's product, as this stage needs it.
@@ -317,91 +368,17 @@ async fn start_aws(clock: &str) -> (Operator, String) {
     (aws, url)
 }
 
-async fn operator_pod(namespace: &Namespace, name: &str) -> Pod {
+/// Makes the operator's pod and its token for AWS.
+async fn identity(home: &Namespace, name: &str, folder: &Path) -> PodIdentity {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": name},
         "spec": {"serviceAccountName": "tollkeeper", "containers": [{"name": "tollkeeper", "image": "tollkeeper"}]},
     }))
     .unwrap();
-    namespace.api::<Pod>().create(&PostParams::default(), &pod).await.unwrap()
-}
-
-async fn identity_of(namespace: &Namespace, pod: &str) -> String {
-    namespace
-        .control_plane()
-        .token_for(namespace.name(), "tollkeeper", &["sts.amazonaws.com"], Some(pod))
-        .await
-        .unwrap()
-}
-
-/// The chart's ServiceAccount, Roles and bindings, exactly as `helm template` renders them.
-async fn install_chart_rights(namespace: &Namespace) {
-    let name = namespace.name();
-    let rendered = Command::new(Program::Helm.path().unwrap())
-        .args([
-            "template",
-            "tollkeeper",
-            "charts/tollkeeper",
-            "--namespace",
-            name,
-            "--set",
-            "inputs.nodes=true",
-        ])
-        .args(["--set", &format!("watchNamespaces={{{name}}}")])
-        .current_dir(repository())
-        .output()
-        .unwrap();
-    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-    let text = String::from_utf8(rendered.stdout).unwrap();
-    for document in text.split("\n---").filter(|document| document.contains("kind:")) {
-        let object: DynamicObject = match serde_yaml::from_str(document) {
-            Ok(object) => object,
-            Err(error) => panic!("{error} in {document}"),
-        };
-        let kind = object.types.clone().unwrap().kind;
-        if !["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]
-            .contains(&kind.as_str())
-        {
-            continue;
-        }
-        apply(namespace, apart(object, name)).await;
-    }
-    let account: Api<ServiceAccount> = namespace.api();
-    account.get("tollkeeper").await.unwrap();
-}
-
-/// Tests share the cluster, so what is not in a namespace gets its name as a suffix.
-fn apart(mut object: DynamicObject, namespace: &str) -> DynamicObject {
-    let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-    if kind.starts_with("Cluster") {
-        object.metadata.name = object.metadata.name.map(|name| format!("{name}-{namespace}"));
-        if let Some(role) = object.data.pointer_mut("/roleRef/name") {
-            *role = json!(format!("{}-{namespace}", role.as_str().unwrap_or_default()));
-        }
-    }
-    object
-}
-
-async fn apply(namespace: &Namespace, object: DynamicObject) {
-    let types = object.types.clone().unwrap();
-    let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
-    let api: Api<DynamicObject> = if types.kind.starts_with("Cluster") {
-        Api::all_with(namespace.client(), &resource)
-    } else {
-        let place = object.metadata.namespace.as_deref().unwrap_or(namespace.name());
-        Api::namespaced_with(namespace.client(), place, &resource)
-    };
-    let params = PatchParams::apply("test").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.unwrap();
-}
-
-/// The present virtual moment of a test clock.
-pub fn virtual_now(clock: &str) -> Timestamp {
-    let mut parts = clock.split(',');
-    let real: f64 = parts.next().unwrap().parse().unwrap();
-    let start: Timestamp = parts.next().unwrap().parse().unwrap();
-    let scale: f64 = parts.next().unwrap().parse().unwrap();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-    start + jiff::SignedDuration::from_secs_f64((now - real) * scale)
+    let pod = home.api::<Pod>().create(&PostParams::default(), &pod).await.unwrap();
+    let plane = home.control_plane();
+    let web_identity = plane.token_for(home.name(), "tollkeeper", &["sts.amazonaws.com"], Some(name)).await;
+    let token = folder.join(name);
+    fs::write(&token, web_identity.unwrap()).unwrap();
+    PodIdentity { name: name.to_owned(), uid: pod.uid().unwrap(), token }
 }

@@ -1,6 +1,9 @@
 //! What is wrong is said in a condition, loses nothing, and stops nobody else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use k8s_openapi::{
+    api::events::v1::Event, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -89,19 +92,88 @@ async fn one_object_that_cannot_be_decoded_stops_no_other() {
     let stage = Stage::at("undecodable", "2026-11-21T13:55:00Z").await;
     let workload = Workload::start(&stage.namespace).await;
     workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
-    // The schema takes this value; the operator of this version knows no such selector operator.
-    let mut broken = serde_json::to_value(stage.binding("broken", "vecdb")).unwrap();
-    broken["spec"]["workload"]["selector"] =
-        json!({"matchExpressions": [{"key": "app", "operator": "Near", "values": ["vecdb"]}]});
-    let broken: DynamicObject = serde_json::from_value(broken).unwrap();
-    let created = untyped(&stage, "LicenseBinding").create(&PostParams::default(), &broken).await;
-    let name = created.map(|object| object.name_any());
+    let bindings = untyped(&stage, "LicenseBinding");
+    let broken = with_an_unknown_operator(&stage).await;
+    let stored = bindings.get("broken").await.unwrap();
+    assert_eq!(stored.data.pointer(OPERATOR_OF_BINDING), Some(&json!(UNKNOWN)));
+    let refusal = serde_json::from_value::<LicenseBinding>(serde_json::to_value(&stored).unwrap());
+    assert!(refusal.unwrap_err().to_string().contains(UNKNOWN), "the operator can decode it after all");
+
     stage.create(&stage.product("vecdb", "code", workload.port())).await;
     stage.create(&stage.binding("prod", "vecdb")).await;
-    let _operator = stage.start_operator();
+    let mut operator = stage.start_operator();
     stage.settled(1).await.agrees();
-    // An API server whose schema refuses the value has nothing to show here.
-    assert!(name.is_err() || name.unwrap() == "broken");
+    stage.condition("LicenseBinding", "prod", "AccessProvisioned", ("True", "Provisioned")).await;
+    let line = operator.wait_for_line("an object cannot be decoded", PATIENCE).await.unwrap();
+    assert!(line.contains(&format!("{}/broken", stage.namespace.name())) && line.contains(UNKNOWN), "{line}");
+    let events: Api<Event> = stage.namespace.api();
+    let event = wait_until("an event about it", PATIENCE, async || {
+        let events = events.list(&Default::default()).await.map_err(|error| error.to_string())?.items;
+        let about = |event: &Event| event.regarding.as_ref().and_then(|one| one.uid.clone()) == broken.uid();
+        events.into_iter().find(about).ok_or_else(|| "none yet".to_owned())
+    })
+    .await
+    .unwrap();
+    assert_eq!((event.type_.as_deref(), event.reason.as_deref()), (Some("Warning"), Some("Undecodable")));
+    assert!(event.note.as_deref().is_some_and(|note| note.contains(UNKNOWN)), "{:?}", event.note);
+
+    // What is stored stands, whatever the schema says from now on; it goes before the schema is as it was.
+    bindings.delete("broken", &Default::default()).await.unwrap();
+    schema(&stage, json!([{"op": "test", "path": ADDED, "value": UNKNOWN}, {"op": "remove", "path": ADDED}]))
+        .await;
+}
+
+#[tokio::test]
+async fn a_product_code_stays_where_the_api_server_knows_rules() {
+    let stage = Stage::at("rules", "2026-11-21T13:55:00Z").await;
+    stage.create(&stage.product("vecdb", "code", 9090)).await;
+    let version =
+        stage.namespace.control_plane().definitions().await.unwrap().apiserver_version().await.unwrap();
+    let minor: u32 = version.minor.trim_end_matches('+').parse().unwrap();
+    let patch = Patch::Merge(json!({"spec": {"productCode": "other"}}));
+    let changed = untyped(&stage, "MarketplaceProduct").patch("vecdb", &PatchParams::default(), &patch).await;
+    // Rules count from 1.25 on; an older server drops them, and the operator checks what matters again.
+    match changed {
+        Err(kube::Error::Api(refusal)) if minor >= 25 => {
+            assert!(refusal.message.contains("productCode cannot be changed"), "{}", refusal.message);
+        }
+        changed => assert!(changed.is_ok() && minor < 25, "{changed:?} from 1.{minor}"),
+    }
+}
+
+/// What a newer version may allow, and the operator of this version does not know.
+const UNKNOWN: &str = "Near";
+
+const OPERATOR_OF_BINDING: &str = "/spec/workload/selector/matchExpressions/0/operator";
+
+/// The fifth allowed value of a selector's operator, after the four that every version knows.
+const ADDED: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/workload/properties/selector\
+                     /properties/matchExpressions/items/properties/operator/enum/4";
+
+/// A binding that the API server holds and the operator cannot decode.
+///
+/// For it the schema is made to allow one more value. Other tests have the same API server: to them it refuses nothing
+/// that it did not refuse before.
+async fn with_an_unknown_operator(stage: &Stage) -> DynamicObject {
+    schema(stage, json!([{"op": "add", "path": ADDED, "value": UNKNOWN}])).await;
+    let mut broken = serde_json::to_value(stage.binding("broken", "vecdb")).unwrap();
+    broken["spec"]["workload"]["selector"] =
+        json!({"matchExpressions": [{"key": "app", "operator": UNKNOWN, "values": ["vecdb"]}]});
+    let broken: DynamicObject = serde_json::from_value(broken).unwrap();
+    let bindings = untyped(stage, "LicenseBinding");
+    // A schema counts a moment after it is written.
+    wait_until("the schema takes the value", PATIENCE, async || {
+        bindings.create(&PostParams::default(), &broken).await
+    })
+    .await
+    .unwrap()
+}
+
+async fn schema(stage: &Stage, patch: serde_json::Value) {
+    let definitions = stage.namespace.control_plane().definitions().await.unwrap();
+    let crds: Api<CustomResourceDefinition> = Api::all(definitions);
+    let patch = Patch::<()>::Json(serde_json::from_value(patch).unwrap());
+    crds.patch("licensebindings.tollkeeper.dev", &PatchParams::default(), &patch).await.unwrap();
 }
 
 #[tokio::test]

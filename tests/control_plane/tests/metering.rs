@@ -53,6 +53,7 @@ async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
     let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
     assert!(metrics.contains("tollkeeper_metered{namespace="), "{metrics}");
     assert!(operator.terminate(Duration::from_secs(20)).await.unwrap().success());
+    assert_eq!(stage.refusals(), Vec::<String>::new(), "the chart does not grant it");
     what_people_read_agrees_with_the_books(&stage).await;
 }
 

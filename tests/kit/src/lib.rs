@@ -4,21 +4,26 @@
 //! Every test makes a namespace of its own in it. The programs come from `make install-tests`; one that is missing
 //! fails the test that needs it with a sentence that says which.
 
+mod audit;
 mod control_plane;
 mod crds;
 mod failure;
 mod identity;
+mod newest;
 mod operator;
+mod outage;
 mod pki;
 mod program;
 mod prometheus;
 mod run;
 mod server;
+mod servers;
 mod wait;
 
 pub use control_plane::{ControlPlane, Namespace};
 pub use failure::{Failure, Result};
 pub use operator::Operator;
+pub use outage::Part;
 pub use program::Program;
 pub use prometheus::Prometheus;
 pub use server::free_port;

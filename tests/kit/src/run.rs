@@ -23,10 +23,7 @@ impl Run {
             Ok(id) => (std::os::unix::process::parent_id(), id),
             Err(_) => (std::process::id(), "alone".to_owned()),
         };
-        // etcd writes through to the disk at every request: memory is ten times as fast.
-        let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        forget_dead_runs(&base);
+        let base = base();
         let folder = base.join(format!("{PREFIX}{watched}-{id}"));
         // Keys lie in it.
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -35,6 +32,14 @@ impl Run {
             }
             _ => Ok(Self { folder, watched }),
         }
+    }
+
+    /// A run of this process only.
+    pub(crate) fn alone() -> Result<Self> {
+        let watched = std::process::id();
+        let folder =
+            tempfile::Builder::new().prefix(&format!("{PREFIX}{watched}-")).tempdir_in(base())?.keep();
+        Ok(Self { folder, watched })
     }
 
     /// Does `work` once for the whole run; the others wait, and then share its success or its failure.
@@ -57,6 +62,15 @@ impl Run {
         drop(lock);
         outcome
     }
+}
+
+/// Where the folders of runs are.
+fn base() -> PathBuf {
+    // etcd writes through to the disk at every request: memory is ten times as fast.
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    forget_dead_runs(&base);
+    base
 }
 
 /// Removes what runs left behind whose supervisors were killed too.

@@ -27,9 +27,32 @@ pub(crate) fn tied(program: &Path) -> Command {
 
 /// A server under `supervise.sh`.
 pub(crate) struct Server {
-    name: &'static str,
+    recipe: Recipe,
     supervisor: Child,
+}
+
+/// How a server is started, the first time and again.
+struct Recipe {
+    name: &'static str,
+    program: PathBuf,
+    args: Vec<String>,
     log: PathBuf,
+    watched: u32,
+    removes: Option<PathBuf>,
+}
+
+impl Recipe {
+    fn spawn(&self) -> Result<Child> {
+        let out = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", include_str!("supervise.sh"), "supervise.sh", &self.watched.to_string()]);
+        command.arg(self.removes.as_deref().unwrap_or(Path::new("")));
+        let tied = tied(&self.program);
+        command.arg(tied.get_program()).args(tied.get_args()).args(&self.args);
+        // Its own group: the test runner kills the group of a test that ends.
+        let command = command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        Ok(command.spawn()?)
+    }
 }
 
 impl Server {
@@ -42,21 +65,31 @@ impl Server {
         watched: u32,
         removes: Option<&Path>,
     ) -> Result<Self> {
-        let out = File::create(&log)?;
-        let mut command = Command::new("sh");
-        command.args(["-c", include_str!("supervise.sh"), "supervise.sh", &watched.to_string()]);
-        command.arg(removes.unwrap_or(Path::new("")));
-        let tied = tied(program);
-        command.arg(tied.get_program()).args(tied.get_args()).args(args);
-        // Its own group: the test runner kills the group of a test that ends.
-        let supervisor =
-            command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).spawn()?;
-        Ok(Self { name, supervisor, log })
+        let recipe = Recipe {
+            name,
+            program: program.to_owned(),
+            args: args.to_owned(),
+            log,
+            watched,
+            removes: removes.map(Path::to_owned),
+        };
+        Ok(Self { supervisor: recipe.spawn()?, recipe })
+    }
+
+    /// What it was called at its start.
+    pub(crate) fn name(&self) -> &'static str {
+        self.recipe.name
+    }
+
+    /// Starts it again as it was started before, after it was stopped.
+    pub(crate) fn start_again(&mut self) -> Result {
+        self.supervisor = self.recipe.spawn()?;
+        Ok(())
     }
 
     /// Waits until `ready` answers; fails at once if the server has ended.
     pub(crate) async fn until_ready(&mut self, mut ready: impl AsyncFnMut() -> Result) -> Result {
-        let name = self.name;
+        let name = self.recipe.name;
         let waiting = wait_until(format!("{name} is ready"), START, async || {
             match ready().await {
                 Ok(()) => Ok(Ok(())),
@@ -69,10 +102,11 @@ impl Server {
         });
         let outcome = waiting.await.and_then(|inner| inner);
         outcome.map_err(|failure| {
-            Failure::new(format!("{failure}; the end of its log:\n{}", tail(&self.log, 25)))
+            Failure::new(format!("{failure}; the end of its log:\n{}", tail(&self.recipe.log, 25)))
         })
     }
 
+    /// `kill -9`, through the supervisor, which ends with it.
     pub(crate) fn stop(&mut self) {
         if let Some(pid) = i32::try_from(self.supervisor.id()).ok().and_then(rustix::process::Pid::from_raw) {
             let _ended_before = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

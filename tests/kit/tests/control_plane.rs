@@ -8,7 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use tollkeeper_kit::{ControlPlane, Failure, Program, Result, wait_until};
+use tollkeeper_kit::{ControlPlane, Failure, Part, Program, Result, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -85,6 +85,15 @@ async fn a_service_account_may_do_what_its_role_says_and_nothing_more() -> Resul
     let refused = maps.create(&PostParams::default(), &object(json!({"metadata": {"name": "no"}}))?).await;
     assert!(matches!(&refused, Err(kube::Error::Api(refusal)) if refusal.code == 403), "{refused:?}");
     assert!(Api::<ClusterRole>::all(reader).list(&ListParams::default()).await.is_err());
+
+    let refusals = control_plane.refusals(name, "reader")?;
+    let configmaps = format!("/api/v1/namespaces/{name}/configmaps");
+    assert!(
+        refusals.iter().any(|refusal| refusal.starts_with(&format!("create {configmaps}"))),
+        "{refusals:?}"
+    );
+    assert!(refusals.last().is_some_and(|refusal| refusal.contains("/clusterroles")), "{refusals:?}");
+    assert_eq!(control_plane.refusals(name, "somebody else")?, Vec::<String>::new());
     Ok(())
 }
 
@@ -142,5 +151,43 @@ async fn kubectl_reaches_it_through_the_kubeconfig_file() -> Result {
         .await?;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("namespace/kube-system"), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_control_plane_of_ones_own_can_lose_its_servers_and_go_back_in_time() -> Result {
+    let control_plane = ControlPlane::alone().await?;
+    let namespace = control_plane.namespace("lost").await?;
+    let maps = namespace.api::<ConfigMap>();
+    let map = |name: &str| object::<ConfigMap>(json!({"metadata": {"name": name}}));
+    maps.create(&PostParams::default(), &map("before")?).await?;
+
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().join("kept");
+    control_plane.stop(Part::Etcd).await?;
+    control_plane.keep_etcd(&kept).await?;
+    control_plane.start_again(Part::Etcd).await?;
+    wait_until("a write is taken again", PATIENCE, async || {
+        maps.create(&PostParams::default(), &map("after").map_err(|error| error.to_string())?)
+            .await
+            .map_err(|error| error.to_string())
+    })
+    .await?;
+
+    control_plane.stop(Part::ApiServer).await?;
+    assert!(maps.get("before").await.is_err());
+    control_plane.stop(Part::Etcd).await?;
+    control_plane.restore_etcd(&kept).await?;
+    control_plane.start_again(Part::Etcd).await?;
+    control_plane.start_again(Part::ApiServer).await?;
+    maps.get("before").await?;
+    assert!(maps.get_opt("after").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_servers_of_all_are_taken_from_nobody() -> Result {
+    let refused = ControlPlane::shared().await?.stop(Part::Etcd).await.unwrap_err();
+    assert!(refused.to_string().contains("other tests"), "{refused}");
     Ok(())
 }
