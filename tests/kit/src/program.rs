@@ -15,6 +15,8 @@ pub enum Program {
     ControllerManager,
     /// Prometheus.
     Prometheus,
+    /// An OCI registry.
+    Registry,
     /// `kubectl`.
     Kubectl,
     /// Helm.
@@ -32,6 +34,7 @@ impl Program {
             Self::ApiServer => "TEST_ASSET_KUBE_APISERVER",
             Self::ControllerManager => "TEST_ASSET_KUBE_CONTROLLER_MANAGER",
             Self::Prometheus => "TOLLKEEPER_TEST_PROMETHEUS",
+            Self::Registry => "TOLLKEEPER_TEST_REGISTRY",
             Self::Kubectl => "TOLLKEEPER_TEST_KUBECTL",
             Self::Helm => "TOLLKEEPER_TEST_HELM",
             Self::Python => "TOLLKEEPER_TEST_PYTHON",

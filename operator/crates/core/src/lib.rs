@@ -4,6 +4,7 @@
 //! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`ledger::Ledger`], [`metering::Metering`].
 
 pub mod allocation;
+pub mod artifact;
 pub mod audit;
 pub mod checkpoint;
 pub mod classification;
