@@ -6,6 +6,7 @@ mod crds;
 mod log;
 mod plugin;
 mod print;
+mod registry;
 mod render;
 mod report;
 mod run;

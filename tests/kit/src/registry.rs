@@ -45,25 +45,30 @@ impl Registry {
         std::fs::write(&users, format!("{}:{HASH}\n", Self::USER))?;
         let at = |name: &str| folder.path().join(name);
         let host = format!("127.0.0.1:{port}");
-        let mut config = serde_json::json!({
-            "version": "0.1",
-            "storage": {
-                "filesystem": {"rootdirectory": at("storage")},
-                "delete": {"enabled": true},
-                "maintenance": {"uploadpurging": {"enabled": false}},
-            },
-            "http": {"addr": host},
-        });
+        let mut http = serde_json::Map::from_iter([("addr".to_owned(), host.as_str().into())]);
         if door.tls {
-            config["http"]["tls"] =
-                serde_json::json!({"certificate": at("server.crt"), "key": at("server.key")});
+            let tls = serde_json::json!({"certificate": at("server.crt"), "key": at("server.key")});
+            http.insert("tls".to_owned(), tls);
         }
+        let mut config = serde_json::Map::from_iter([
+            ("version".to_owned(), "0.1".into()),
+            ("http".to_owned(), http.into()),
+            (
+                "storage".to_owned(),
+                serde_json::json!({
+                    "filesystem": {"rootdirectory": at("storage")},
+                    "delete": {"enabled": true},
+                    "maintenance": {"uploadpurging": {"enabled": false}},
+                }),
+            ),
+        ]);
         if door.users {
-            config["auth"] = serde_json::json!({"htpasswd": {"realm": "tollkeeper-kit", "path": users}});
+            let auth = serde_json::json!({"htpasswd": {"realm": "tollkeeper-kit", "path": users}});
+            config.insert("auth".to_owned(), auth);
         }
         let file = at("config.yml");
         // JSON is YAML.
-        std::fs::write(&file, config.to_string())?;
+        std::fs::write(&file, serde_json::Value::from(config).to_string())?;
         let args = ["serve".to_owned(), file.display().to_string()];
         let log = at("registry.log");
         let server = Server::start("registry", program, &args, log, std::process::id(), Some(folder.path()))?;

@@ -1,0 +1,131 @@
+//! Plugins from a registry, end to end: pulled with a Secret, verified by a key, metered; or refused with a reason.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::fs;
+
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tollkeeper_api::MarketplaceProduct;
+use tollkeeper_control_plane::{PATIENCE, Stage, Workload, repository};
+use tollkeeper_kit::{Door, Registry, wait_until};
+use tollkeeper_registry::{
+    Artifact, Description, Keyring, Layout, Reference, Registries, Settings, SigningKey,
+};
+
+const CODE: &str = "4pz5x3sgbjnq7t3hb1kqe3v0w";
+
+/// A registry with the example's component in it, and who may push there.
+struct Shop {
+    registry: Registry,
+    registries: Registries,
+    keyring: Keyring,
+    reference: Reference,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let registry = Registry::start(Door { tls: false, users: true }).await.unwrap();
+        let registries = Registries::new(Settings::default()).unwrap();
+        let keyring = Keyring::parse(registry.docker_config().as_bytes()).unwrap();
+        let reference: Reference = format!("{}/vecdb/meter:1.4.0", registry.host()).parse().unwrap();
+        let component = fs::read(repository().join("plugins/examples/vecdb/vecdb.wasm")).unwrap();
+        let artifact = Artifact::new(component, Description::default());
+        registries.push(&reference, &keyring, &artifact).await.unwrap();
+        Self { registry, registries, keyring, reference }
+    }
+
+    async fn sign(&self, key: &SigningKey) {
+        self.registries.sign(&self.reference, &self.keyring, key, &[Layout::Tag]).await.unwrap();
+    }
+
+    fn secret(&self, name: &str) -> Secret {
+        serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": self.registry.docker_config()},
+        }))
+        .unwrap()
+    }
+}
+
+fn from_registry(product: &MarketplaceProduct, plugin: &Value) -> MarketplaceProduct {
+    let mut product = serde_json::to_value(product).unwrap();
+    let own = product["spec"]["meter"]["plugin"].as_object_mut().unwrap();
+    own.extend(plugin.as_object().unwrap().clone());
+    serde_json::from_value(product).unwrap()
+}
+
+#[tokio::test]
+async fn a_signed_plugin_from_a_registry_is_metered() {
+    let shop = Shop::open().await;
+    let (key, _) = SigningKey::generate().unwrap();
+    shop.sign(&key).await;
+    let stage = Stage::at("registry", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&shop.secret("vendor")).await;
+    let product = stage.product("vecdb", CODE, workload.port());
+    let plugin = json!({
+        "source": {"oci": shop.reference.to_string()},
+        "pullSecrets": [{"name": "vendor"}],
+        "publicKeyPem": key.public().unwrap().to_pem(),
+    });
+    stage.create(&from_registry(&product, &plugin)).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    let observed = stage.settled(2).await;
+    observed.agrees();
+    let digest = &product.spec.meter.unwrap().plugin.digest;
+    assert_eq!(observed.reports[0]["spec"]["evidence"]["plugin"], json!(digest));
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone() {
+    let shop = Shop::open().await;
+    let (key, _) = SigningKey::generate().unwrap();
+    let stage = Stage::at("refused", "2026-11-21T13:55:00Z").await;
+    let plugin = json!({
+        "source": {"oci": shop.reference.to_string()},
+        "publicKeyPem": key.public().unwrap().to_pem(),
+    });
+    let product = stage.create(&from_registry(&stage.product("vecdb", CODE, 9), &plugin)).await;
+    let _operator = stage.start_operator();
+    let refused = async |reason: &str| {
+        stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("False", reason)).await
+    };
+    refused("PullUnauthorized").await;
+
+    let products: Api<MarketplaceProduct> = stage.namespace.api();
+    let patch = json!({"spec": {"meter": {"plugin": {"pullSecrets": [{"name": "vendor"}]}}}});
+    products.patch("vecdb", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    refused("PullSecretNotFound").await;
+    stage.create(&shop.secret("vendor")).await;
+    let missing = refused("SignatureMissing").await;
+    assert!(missing["message"].as_str().unwrap().contains("plugin sign"), "{missing}");
+    shop.sign(&SigningKey::generate().unwrap().0).await;
+    refused("SignatureInvalid").await;
+    shop.sign(&key).await;
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+
+    let uid = product.metadata.uid.unwrap();
+    let events: Api<Event> = stage.namespace.api();
+    wait_until("an event of every reason", PATIENCE, async || {
+        let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let of_product = |event: &&Event| {
+            event.regarding.as_ref().and_then(|about| about.uid.as_deref()) == Some(uid.as_str())
+        };
+        let reasons: Vec<String> =
+            all.items.iter().filter(of_product).filter_map(|event| event.reason.clone()).collect();
+        let wanted =
+            ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
+        let is_there = wanted.iter().all(|wanted| reasons.iter().any(|reason| reason == wanted));
+        if is_there { Ok(()) } else { Err(format!("{reasons:?}")) }
+    })
+    .await
+    .unwrap();
+}
