@@ -130,7 +130,7 @@ impl Registries {
             );
         }
         let found = self.find(&reference, &keyring).await?;
-        found.holds(&reference, &request.digest)?;
+        found.holds(&request.digest)?;
         if let Some(key) = &key {
             found.verify(key).await?;
         }
@@ -171,18 +171,18 @@ impl Found {
     }
 
     /// Fails unless the component is the one that is wanted.
-    fn holds(&self, reference: &Reference, wanted: &Digest) -> Result<(), PullFailure> {
+    pub fn holds(&self, wanted: &Digest) -> Result<(), PullFailure> {
         if self.layer.digest == wanted.as_str() {
             return Ok(());
         }
-        let found = &self.layer.digest;
+        let (reference, found) = (self.repository.reference(), &self.layer.digest);
         Err(match (reference.digest(), reference.tag()) {
             (None, Some(tag)) => PullFailure::TagMoved(format!(
-                "the tag {tag} of {} has the component {found}, and the product names {wanted}; correct the tag, or take the new component by its digest",
+                "the tag {tag} of {} has the component {found}, and not {wanted}; correct the tag, or take the new component by its digest",
                 reference.name()
             )),
             _ => PullFailure::DigestMismatch(format!(
-                "{reference} has the component {found}, and the product names {wanted}; correct one of them"
+                "{reference} has the component {found}, and not {wanted}; correct one of them"
             )),
         })
     }
