@@ -17,6 +17,8 @@ pub enum Program {
     Prometheus,
     /// An OCI registry.
     Registry,
+    /// Node.js with sigstore's libraries.
+    Sigstore,
     /// `kubectl`.
     Kubectl,
     /// Helm.
@@ -35,6 +37,7 @@ impl Program {
             Self::ControllerManager => "TEST_ASSET_KUBE_CONTROLLER_MANAGER",
             Self::Prometheus => "TOLLKEEPER_TEST_PROMETHEUS",
             Self::Registry => "TOLLKEEPER_TEST_REGISTRY",
+            Self::Sigstore => "TOLLKEEPER_TEST_SIGSTORE",
             Self::Kubectl => "TOLLKEEPER_TEST_KUBECTL",
             Self::Helm => "TOLLKEEPER_TEST_HELM",
             Self::Python => "TOLLKEEPER_TEST_PYTHON",
