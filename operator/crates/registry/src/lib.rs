@@ -4,8 +4,10 @@
 //! complete is thrown away. Credentials go to the registry that they are for, or to the token server that it names, and
 //! never over plain HTTP, the loopback interface and registries that an operator has named aside.
 
+mod archive;
 mod artifact;
 mod cache;
+mod carry;
 mod challenge;
 mod credentials;
 mod manifest;
@@ -17,7 +19,9 @@ mod repository;
 mod signature;
 mod transport;
 
+pub use archive::{Archive, ArchiveError};
 pub use artifact::{Artifact, Description};
+pub use carry::ImportError;
 pub use credentials::{Credentials, Keyring};
 pub use manifest::{ARTIFACT_MANIFEST, Descriptor, Manifest};
 pub use pull::{Found, Registries};

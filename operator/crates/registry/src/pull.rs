@@ -53,6 +53,10 @@ impl Registries {
         self
     }
 
+    pub(crate) fn max_component(&self) -> u64 {
+        self.settings.max_component
+    }
+
     /// Reads the manifest of an artifact, by the first credentials that open its repository.
     pub async fn find(&self, reference: &Reference, keyring: &Keyring) -> Result<Found, PullFailure> {
         let (repository, bytes) = self.open(reference, keyring).await?;
@@ -195,6 +199,10 @@ impl Found {
     /// How many signatures there are, by layout, whoever made them.
     pub async fn signatures(&self) -> Result<[(Layout, usize); 2], TransportError> {
         signature::count(&self.repository, &self.digest).await
+    }
+
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
     }
 
     pub(crate) fn subject(&self) -> Subject<'_> {

@@ -57,7 +57,7 @@ impl Registries {
         Ok(found.digest().clone())
     }
 
-    async fn open_to_push(
+    pub(crate) async fn open_to_push(
         &self,
         reference: &Reference,
         keyring: &Keyring,

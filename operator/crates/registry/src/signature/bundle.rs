@@ -8,8 +8,9 @@ use tollkeeper_core::identity::Digest;
 
 use super::{MAX_SIGNATURES, Subject, Verdict};
 use crate::{
-    manifest::{ARTIFACT_MANIFEST, Descriptor, EMPTY, INDEX, Index, Manifest},
-    repository::{Repository, referrers_tag},
+    carry::list,
+    manifest::{ARTIFACT_MANIFEST, Descriptor, EMPTY, Manifest},
+    repository::Repository,
     signature::key::{PublicKey, SigningKey},
     transport::TransportError,
 };
@@ -205,10 +206,7 @@ pub(super) async fn sign(
     if repository.push_manifest(&own.digest, ARTIFACT_MANIFEST, bytes).await? {
         return Ok(());
     }
-    let mut all = repository.referrers_by_tag(subject.digest).await?.manifests;
-    all.push(own);
-    let index = serde_json::to_vec(&Index::of(all)).map_err(unwritable)?;
-    repository.push_manifest(&referrers_tag(subject.digest), INDEX, index).await.map(drop)
+    list(repository, &Descriptor::of(ARTIFACT_MANIFEST, subject.manifest), own).await
 }
 
 fn bundle(name: String, subject: Subject<'_>, key: &SigningKey) -> Result<Value, super::key::InvalidKey> {

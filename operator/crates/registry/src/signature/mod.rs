@@ -119,6 +119,20 @@ pub(crate) async fn count(
     ])
 }
 
+/// The manifests that carry signatures: where each is, and the tag that it must have elsewhere.
+pub(crate) async fn carriers(
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Vec<(String, Option<String>)>, TransportError> {
+    let mut carriers = Vec::new();
+    if !simple::places(repository, digest).await?.is_empty() {
+        carriers.push((simple::tag(digest), Some(simple::tag(digest))));
+    }
+    let bundles = bundle::places(repository, digest).await?;
+    carriers.extend(bundles.into_iter().map(|bundle| (bundle.digest, None)));
+    Ok(carriers)
+}
+
 /// Signs a manifest.
 pub(crate) async fn sign(
     repository: &Repository,

@@ -40,7 +40,8 @@ struct Image {
     digest: String,
 }
 
-fn tag(digest: &Digest) -> String {
+/// Where the signatures of a manifest are.
+pub(super) fn tag(digest: &Digest) -> String {
     format!("{}.sig", referrers_tag(digest))
 }
 
