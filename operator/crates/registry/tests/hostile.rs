@@ -30,11 +30,14 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 type Answer = Box<dyn Fn(&Request) -> Response + Send>;
 
+/// The path of a request and its credentials.
+type Asked = (String, Option<HeaderValue>);
+
 /// Answers by path; everything else is not found. It notes what it was asked, and with which credentials.
 #[derive(Clone, Default)]
 struct Fake {
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
-    asked: Arc<Mutex<Vec<(String, Option<HeaderValue>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     /// Descriptors of the manifests that were uploaded.
     pushed: Arc<Mutex<Vec<Value>>>,
     host: String,

@@ -7,6 +7,7 @@ use tollkeeper_core::{
     plugin::{Manifest, PluginHost as _, PluginLimits},
 };
 use tollkeeper_plugin_host::{Evaluation, MAX_COMPONENT, WasmHost};
+use tollkeeper_registry::{Archive, ArchiveError};
 use wit_component::DecodedWasm;
 
 use crate::cli::Failure;
@@ -29,6 +30,21 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         )));
     }
     fs::read(path).map_err(unreadable)
+}
+
+/// Whether a file is an archive of an artifact, by its name.
+pub(super) fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
+}
+
+/// Reads an archive of at most so many bytes.
+pub(super) fn read_archive(path: &Path, limit: u64) -> Result<Archive, Failure> {
+    let refused = |problem: &dyn std::fmt::Display| Failure::new(format!("{}: {problem}", path.display()));
+    let file = fs::File::open(path).map_err(|error| refused(&error))?;
+    Archive::read(file, limit).map_err(|error| match error {
+        ArchiveError::Io(cause) => refused(&cause),
+        ArchiveError::Malformed(_) => refused(&error),
+    })
 }
 
 /// Decodes the interfaces of a component, without running it.

@@ -16,7 +16,7 @@ use crate::cli::{Failure, Output, print};
 /// Show what a component is, imports, exports and says about itself; of an artifact in a registry, its signatures, too.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// File of the component, or where it is in a registry.
+    /// File of the component, a `.tar` with an artifact, or where it is in a registry.
     component: String,
     /// File with the public key (PEM) that should have signed it.
     #[arg(long, value_name = "FILE")]
@@ -39,6 +39,10 @@ impl Inspect {
             Ok(reference) if !file.exists() => {
                 let (bytes, artifact) = self.pull(&reference).await?;
                 (bytes, Some(artifact))
+            }
+            _ if component::is_archive(&file) => {
+                let archive = component::read_archive(&file, self.access.registries()?.largest_archive())?;
+                (archive.component().map_err(Failure::new)?.to_vec(), None)
             }
             _ => (component::read(&file)?, None),
         };

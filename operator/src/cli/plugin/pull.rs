@@ -1,6 +1,11 @@
-//! `tollkeeper plugin pull`: a component from a registry, checked as the operator would.
+//! `tollkeeper plugin pull`: a component from a registry, checked as the operator would; or all of it, to carry elsewhere.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -8,17 +13,18 @@ use tollkeeper_core::identity::Digest;
 use tollkeeper_registry::{Layout, Reference};
 
 use super::{
-    progress,
+    component, progress,
     registry::{self, Access},
 };
 use crate::cli::{Failure, Output, print};
 
-/// Pull a component from a registry into a file, and print its digests.
+/// Pull a component from a registry into a file, and print its digests. A file that ends in `.tar` becomes an archive (OCI
+/// image layout) of the artifact with its signatures, for `tollkeeper plugin push` where no registry can be reached.
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
     /// What to pull, such as registry.example.com/vecdb/meter:1.4.0.
     reference: Reference,
-    /// File to write; by default the last word of the repository with `.wasm`.
+    /// File to write, a component or a `.tar`; by default the last word of the repository with `.wasm`.
     file: Option<PathBuf>,
     /// The digest that the component must have.
     #[arg(long)]
@@ -52,26 +58,27 @@ impl Pull {
         };
         let size = usize::try_from(found.layer().size).unwrap_or(usize::MAX);
         let bar = progress::bar("pulling", size);
-        let bytes = found.component(&|seen| bar.set_position(seen)).await.map_err(refused)?;
-        bar.finish_and_clear();
+        let seen = |seen| bar.set_position(seen);
         let file = self.file();
-        // Nobody ever sees half of it.
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| ".".as_ref()))
-            .and_then(|mut half| {
-                half.write_all(&bytes)?;
-                half.persist(&file).map_err(|error| error.error)
-            })
-            .and_then(|_| readable(&file))
-            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;
-        let digest = Digest::of(&bytes);
+        let (content, component) = if component::is_archive(&file) {
+            let archive = found.archive(&seen).await.map_err(refused)?;
+            let mut content = Vec::new();
+            archive.write(&mut content).map_err(Failure::new)?;
+            (content, archive.component().map_err(Failure::new)?.to_vec())
+        } else {
+            let component = found.component(&seen).await.map_err(refused)?;
+            (component.clone(), component)
+        };
+        bar.finish_and_clear();
+        write(&file, &content)?;
+        let digest = Digest::of(&component);
         let signed = layout.map(Layout::as_str);
         if self.output == Output::Json {
             return print::json(&json!({
                 "file": file,
                 "manifest": found.digest(),
                 "component": digest,
-                "size": bytes.len(),
+                "size": component.len(),
                 "signature": signed,
             }));
         }
@@ -90,8 +97,16 @@ impl Pull {
     }
 }
 
-/// A temporary file is for its owner only; a component is no secret.
-fn readable(file: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o644))
+/// Writes a file so that nobody ever sees half of it.
+fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = || {
+        let mut half = tempfile::NamedTempFile::new_in(folder)?;
+        half.write_all(content)?;
+        // A temporary file is for its owner only, and this is no secret.
+        half.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        half.persist(file).map(drop).map_err(|error| error.error)
+    };
+    written()
+        .map_err(|error: io::Error| Failure::new(format!("{} cannot be written: {error}", file.display())))
 }

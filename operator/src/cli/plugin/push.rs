@@ -14,10 +14,11 @@ use super::{
 };
 use crate::cli::{Failure, Output, print};
 
-/// Push a component to a registry, and print the digests to pin.
+/// Push a component to a registry, and print the digests to pin. An archive of `tollkeeper plugin pull` is pushed as it is,
+/// with its annotations and signatures.
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// File of the component.
+    /// File of the component, or a `.tar` with an artifact.
     component: PathBuf,
     /// Where to push it, such as registry.example.com/vecdb/meter:1.4.0.
     reference: Reference,
@@ -62,23 +63,24 @@ impl Push {
     }
 
     async fn push(&self) -> Result<(), Failure> {
-        let bytes = component::read(&self.component)?;
-        // What the operator would refuse is not published.
-        let manifest = component::manifest(&bytes).await?;
-        let interfaces = component::interfaces(&bytes)?;
-        let created = self.created()?;
-        let description = Description {
-            imports: interfaces.imports,
-            exports: interfaces.exports,
-            annotations: self.annotations(&manifest, created.as_ref()),
-            created,
-        };
-        let artifact = Artifact::new(bytes, description);
         let registries = self.access.registries()?;
         let keyring = self.access.keyring(&self.reference)?;
-        let bar = progress::spinner(format!("pushing {}", self.reference));
-        let pushed = registries.push(&self.reference, &keyring, &artifact).await.map_err(Failure::new)?;
-        bar.finish_and_clear();
+        let pushed = if component::is_archive(&self.component) {
+            let archive = component::read_archive(&self.component, registries.largest_archive())?;
+            // What the operator would refuse is not published.
+            component::manifest(archive.component().map_err(Failure::new)?).await?;
+            let spinner = progress::spinner(format!("pushing {}", self.reference));
+            let pushed =
+                registries.import(&self.reference, &keyring, &archive).await.map_err(Failure::new)?;
+            spinner.finish_and_clear();
+            pushed
+        } else {
+            let artifact = self.artifact().await?;
+            let spinner = progress::spinner(format!("pushing {}", self.reference));
+            let pushed = registries.push(&self.reference, &keyring, &artifact).await.map_err(Failure::new)?;
+            spinner.finish_and_clear();
+            pushed
+        };
         let pinned = format!("{}@{}", self.reference.name(), pushed.manifest);
         if self.output == Output::Json {
             return print::json(&json!({
@@ -92,6 +94,20 @@ impl Push {
             "pushed     {}\nmanifest   {}\ncomponent  {}\n\nIn the product:\n  source: {{oci: \"{pinned}\"}}\n  digest: {}\n",
             self.reference, pushed.manifest, pushed.component, pushed.component
         ))
+    }
+
+    async fn artifact(&self) -> Result<Artifact, Failure> {
+        let bytes = component::read(&self.component)?;
+        let manifest = component::manifest(&bytes).await?;
+        let interfaces = component::interfaces(&bytes)?;
+        let created = self.created()?;
+        let description = Description {
+            imports: interfaces.imports,
+            exports: interfaces.exports,
+            annotations: self.annotations(&manifest, created.as_ref()),
+            created,
+        };
+        Ok(Artifact::new(bytes, description))
     }
 
     fn created(&self) -> Result<Option<String>, Failure> {
