@@ -61,6 +61,11 @@ impl Reference {
         format!("{}/{}", self.host, self.repository)
     }
 
+    /// What a component from there is called as a file: the last word of the repository.
+    pub fn file_name(&self) -> String {
+        format!("{}.wasm", self.repository.rsplit('/').next().unwrap_or(&self.repository))
+    }
+
     /// The same repository at a manifest.
     #[must_use]
     pub fn at(&self, digest: &Digest) -> Self {

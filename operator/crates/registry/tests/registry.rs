@@ -180,3 +180,27 @@ async fn a_product_with_a_key_takes_signed_artifacts_only() {
     assert_eq!(reason(no_key).await, "InvalidPluginKey");
     assert_eq!(pushed.component, request.digest);
 }
+
+#[tokio::test]
+async fn what_was_pulled_once_does_not_need_the_registry_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Shop { registry, registries, keyring } = Shop::open(Door::default()).await;
+    let shop = Shop { registry, registries: registries.with_cache(folder.path().join("artifacts")), keyring };
+    shop.push("meter:1", COMPONENT).await;
+    let (signing, public) = key();
+    shop.registries.sign(&shop.reference("meter:1"), &shop.keyring, &signing, &BOTH).await.unwrap();
+    let request = shop.request("meter:1", COMPONENT);
+    let mut signed = request.clone();
+    signed.public_key_pem = Some(public.to_pem());
+    shop.registries.component(&signed).await.unwrap();
+
+    let Shop { registry, .. } = shop;
+    drop(registry);
+    let restarted = Registries::new(Settings::default()).unwrap().with_cache(folder.path().join("artifacts"));
+    assert_eq!(restarted.component(&signed).await.as_deref(), Ok(COMPONENT));
+    let mut other = signed;
+    other.public_key_pem = Some(key().1.to_pem());
+    for asked in [other, request] {
+        assert_eq!(restarted.component(&asked).await.unwrap_err().reason(), "RegistryUnavailable");
+    }
+}

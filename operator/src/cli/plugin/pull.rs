@@ -91,9 +91,7 @@ impl Pull {
     }
 
     fn file(&self) -> PathBuf {
-        let repository = self.reference.repository();
-        let name = repository.rsplit('/').next().unwrap_or(repository);
-        self.file.clone().unwrap_or_else(|| format!("{name}.wasm").into())
+        self.file.clone().unwrap_or_else(|| self.reference.file_name().into())
     }
 }
 

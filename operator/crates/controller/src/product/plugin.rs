@@ -169,3 +169,42 @@ async fn load(metered: &Metered, component: &[u8], house: &ProductHouse) -> Resu
     plugin.validate_config(&meter.config).await.map_err(finding)?;
     Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(reference: &str) -> PluginKey {
+        let source = PluginSource::Oci(reference.to_owned());
+        PluginKey {
+            digest: Digest::of(b"component"),
+            origin: PluginOrigin { source, pull_secrets: Vec::new(), public_key_pem: None },
+            limits: PluginLimits::default(),
+            config: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_registry_that_failed_is_asked_less_and_less_often_and_a_changed_product_at_once() {
+        let (plugins, product) = (Plugins::default(), ObjectKey::new("vecdb", "vecdb"));
+        let finding = Finding { reason: "PullNotFound", message: "gone".to_owned() };
+        let mut now: Timestamp = "2026-11-21T14:00:00Z".parse().unwrap();
+        let (first, second) = (key("registry.example.com/meter:1"), key("registry.example.com/meter:2"));
+        assert_eq!(plugins.refused(&product, &first, now), None);
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            plugins.refuse(&product, first.clone(), finding.clone(), now);
+            assert_eq!(plugins.refused(&product, &first, now), Some(finding.clone()));
+            assert_eq!(plugins.refused(&product, &second, now), None, "another reference is another matter");
+            let next = plugins.next_try(&product, now).unwrap();
+            waits.push(next.duration_since(now));
+            now = next;
+            assert_eq!(plugins.refused(&product, &first, now), None, "its time has come");
+        }
+        assert!(waits.is_sorted_by(|shorter, longer| shorter < longer), "{waits:?}");
+        plugins.refuse(&product, second, finding, now);
+        assert_eq!(plugins.next_try(&product, now).unwrap().duration_since(now), waits[0]);
+        plugins.forget(&product);
+        assert_eq!(plugins.next_try(&product, now), None);
+    }
+}
