@@ -29,7 +29,7 @@ test: install-tests build-tests ## install the test servers, run every test (som
 	$(INSTALLED) $(NEXTEST) $(ARGS)
 
 .PHONY: install-tests
-install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, kubectl, Helm, boto3, std's source
+install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, a registry, kubectl, Helm, boto3, sigstore, std's source
 	@tests/install/all
 
 .PHONY: build-tests

@@ -29,6 +29,7 @@ impl RegistryOptions {
             None => None,
         };
         let named = self.insecure_registries.iter().filter(|host| !host.is_empty());
-        Ok(Settings { plain: named.cloned().collect(), authorities, ..Settings::default() })
+        let plain = named.map(|host| host.to_ascii_lowercase()).collect();
+        Ok(Settings { plain, authorities, ..Settings::default() })
     }
 }

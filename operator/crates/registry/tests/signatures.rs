@@ -147,3 +147,16 @@ fn openssl(arguments: &[&str]) {
     let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[tokio::test]
+async fn statements_about_something_else_than_the_signature_are_passed_over() {
+    let scene = Scene::of(Layout::Referrer).await;
+    let place = tag(&scene.signed);
+    let mut index = scene.get(&place).await;
+    let signature = index["manifests"][0].clone();
+    let mut provenance = signature.clone();
+    provenance["annotations"]["dev.sigstore.bundle.predicateType"] = json!("https://slsa.dev/provenance/v1");
+    index["manifests"] = (0..40).map(|_| provenance.clone()).chain([signature]).collect();
+    scene.put(&place, &index).await;
+    assert_eq!(scene.verdict("1").await, "Verified");
+}

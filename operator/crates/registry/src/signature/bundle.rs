@@ -20,6 +20,8 @@ const STATEMENT: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The statement that cosign makes of an image: "this was signed", and nothing else.
 const PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// Where a bundle's manifest says which statement is in it.
+const PREDICATE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
 /// A bundle by a key has a kilobyte; one with certificates and log entries has some more.
 const MAX_BUNDLE: u64 = 1 << 20;
 
@@ -71,12 +73,13 @@ pub(super) async fn places(
     digest: &Digest,
 ) -> Result<Vec<Descriptor>, TransportError> {
     let index = repository.referrers(digest, BUNDLE).await?;
-    Ok(index.manifests.into_iter().filter(is_bundle).take(MAX_SIGNATURES).collect())
+    Ok(index.manifests.into_iter().filter(is_signature).take(MAX_SIGNATURES).collect())
 }
 
-/// Registries may leave the type away.
-fn is_bundle(descriptor: &Descriptor) -> bool {
+/// Registries may leave the type away, and bundles of other statements (what it was built from, by whom) are no signatures.
+fn is_signature(descriptor: &Descriptor) -> bool {
     descriptor.artifact_type.as_deref().is_none_or(|kind| kind == BUNDLE)
+        && descriptor.annotations.get(PREDICATE_ANNOTATION).is_none_or(|kind| kind == PREDICATE)
 }
 
 pub(super) async fn verdicts(
@@ -191,7 +194,7 @@ pub(super) async fn sign(
     manifest.subject = Some(Descriptor::of(ARTIFACT_MANIFEST, subject.manifest));
     manifest.annotations = [
         ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
-        ("dev.sigstore.bundle.predicateType".to_owned(), PREDICATE.to_owned()),
+        (PREDICATE_ANNOTATION.to_owned(), PREDICATE.to_owned()),
     ]
     .into();
     let unwritable = |error: serde_json::Error| {
