@@ -29,6 +29,7 @@ pub use push::Pushed;
 pub use reference::{InvalidReference, Reference};
 pub use signature::{
     Layout, Signed,
+    identity::{Identity, InvalidIdentity},
     key::{InvalidKey, PublicKey, SigningKey},
 };
 pub use transport::{Settings, TransportError};

@@ -16,7 +16,7 @@ use crate::{
     manifest::{Descriptor, Manifest},
     reference::Reference,
     repository::{Access, Repository},
-    signature::{self, Layout, Signed, Subject, key::PublicKey},
+    signature::{self, Layout, Signed, Subject, identity::Identity, key::PublicKey},
     transport::{Settings, Transport, TransportError},
 };
 
@@ -194,6 +194,11 @@ impl Found {
     /// Fails unless the key has signed the manifest.
     pub async fn verify(&self, key: &PublicKey) -> Result<Signed, PullFailure> {
         signature::verify(&self.repository, self.subject(), key).await
+    }
+
+    /// Fails unless the identity has signed the manifest.
+    pub async fn verify_identity(&self, identity: &Identity) -> Result<Signed, PullFailure> {
+        signature::verify_identity(&self.repository, self.subject(), identity).await
     }
 
     /// How many signatures there are, by layout, whoever made them.

@@ -82,10 +82,13 @@ fn is_signature(descriptor: &Descriptor) -> bool {
         && descriptor.annotations.get(PREDICATE_ANNOTATION).is_none_or(|kind| kind == PREDICATE)
 }
 
+/// What a bundle proves about the manifest in question.
+pub(super) type Judge<'a> = dyn Fn(&[u8]) -> Verdict + Sync + 'a;
+
 pub(super) async fn verdicts(
     repository: &Repository,
     subject: Subject<'_>,
-    key: &PublicKey,
+    judge: &Judge<'_>,
 ) -> Result<Vec<Verdict>, TransportError> {
     let mut verdicts = Vec::new();
     for place in places(repository, subject.digest).await? {
@@ -101,16 +104,15 @@ pub(super) async fn verdicts(
         if manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type) != BUNDLE {
             continue;
         }
-        verdicts.push(verdict(repository, subject, &manifest, key).await?);
+        verdicts.push(verdict(repository, &manifest, judge).await?);
     }
     Ok(verdicts)
 }
 
 async fn verdict(
     repository: &Repository,
-    subject: Subject<'_>,
     manifest: &Manifest,
-    key: &PublicKey,
+    judge: &Judge<'_>,
 ) -> Result<Verdict, TransportError> {
     let Some(layer) = manifest.layers.iter().find(|layer| layer.size <= MAX_BUNDLE) else {
         return Ok(Verdict::Stripped);
@@ -120,11 +122,11 @@ async fn verdict(
         Err(TransportError::NotFound(_) | TransportError::TooLarge(_)) => return Ok(Verdict::Stripped),
         Err(error) => return Err(error),
     };
-    Ok(judge(&bytes, subject, key))
+    Ok(judge(&bytes))
 }
 
-/// What a bundle proves about a manifest.
-fn judge(bundle: &[u8], subject: Subject<'_>, key: &PublicKey) -> Verdict {
+/// What a bundle proves that a key has signed.
+pub(super) fn judge(bundle: &[u8], subject: Subject<'_>, key: &PublicKey) -> Verdict {
     let Ok(bundle) = serde_json::from_slice::<Bundle>(bundle) else { return Verdict::Foreign };
     if let Some(envelope) = bundle.dsse_envelope {
         return judge_envelope(&envelope, subject, key);
@@ -156,16 +158,23 @@ fn judge_envelope(envelope: &Envelope, subject: Subject<'_>, key: &PublicKey) ->
     if !signatures.iter().any(|signature| key.verifies(&message, signature)) {
         return Verdict::Foreign;
     }
-    let is_about_it = envelope.payload_type == STATEMENT
-        && serde_json::from_slice::<Statement>(&payload).is_ok_and(|statement| {
+    if is_about(&envelope.payload_type, &payload, subject.digest) {
+        Verdict::Good
+    } else {
+        Verdict::Elsewhere
+    }
+}
+
+/// Whether a statement says that this manifest was signed.
+pub(super) fn is_about(kind: &str, payload: &[u8], digest: &Digest) -> bool {
+    kind == STATEMENT
+        && serde_json::from_slice::<Statement>(payload).is_ok_and(|statement| {
+            let names =
+                |one: &StatementSubject| one.digest.get("sha256").map(String::as_str) == Some(hex(digest));
             statement.kind == STATEMENT_TYPE
                 && statement.predicate_type == PREDICATE
-                && statement
-                    .subject
-                    .iter()
-                    .any(|one| one.digest.get("sha256").map(String::as_str) == Some(hex(subject.digest)))
-        });
-    if is_about_it { Verdict::Good } else { Verdict::Elsewhere }
+                && statement.subject.iter().any(names)
+        })
 }
 
 /// What is signed of an envelope (DSSE, "PAE").

@@ -4,6 +4,7 @@
 //! beside an artifact may be anybody's: only a signature that the key accepts, of the manifest in question, counts.
 
 mod bundle;
+pub(crate) mod identity;
 pub(crate) mod key;
 mod simple;
 
@@ -11,7 +12,10 @@ use tollkeeper_core::{artifact::PullFailure, identity::Digest};
 
 use crate::{
     repository::Repository,
-    signature::key::{PublicKey, SigningKey},
+    signature::{
+        identity::Identity,
+        key::{PublicKey, SigningKey},
+    },
     transport::TransportError,
 };
 
@@ -75,7 +79,9 @@ pub(crate) async fn verify(
     for layout in [Layout::Tag, Layout::Referrer] {
         let verdicts = match layout {
             Layout::Tag => simple::verdicts(repository, subject, key).await,
-            Layout::Referrer => bundle::verdicts(repository, subject, key).await,
+            Layout::Referrer => {
+                bundle::verdicts(repository, subject, &|bytes| bundle::judge(bytes, subject, key)).await
+            }
         };
         match verdicts {
             Ok(verdicts) if verdicts.contains(&Verdict::Good) => return Ok(Signed { layout }),
@@ -86,11 +92,24 @@ pub(crate) async fn verify(
     match trouble {
         // What could not be read may have been the good one.
         Some(error) => Err(error.into()),
-        None => Err(refusal(repository, subject.digest, best)),
+        None => Err(refusal(repository, subject.digest, best, "this key")),
     }
 }
 
-fn refusal(repository: &Repository, digest: &Digest, best: Option<Verdict>) -> PullFailure {
+/// Looks for a signature by an identity: in bundles only, which hold all that its proof takes.
+pub(crate) async fn verify_identity(
+    repository: &Repository,
+    subject: Subject<'_>,
+    identity: &Identity,
+) -> Result<Signed, PullFailure> {
+    let verdicts = bundle::verdicts(repository, subject, &|bytes| identity.judge(bytes, subject)).await?;
+    match verdicts.into_iter().max() {
+        Some(Verdict::Good) => Ok(Signed { layout: Layout::Referrer }),
+        best => Err(refusal(repository, subject.digest, best, &identity.to_string())),
+    }
+}
+
+fn refusal(repository: &Repository, digest: &Digest, best: Option<Verdict>, who: &str) -> PullFailure {
     let artifact = repository.reference().at(digest);
     match best {
         None => PullFailure::SignatureMissing(format!(
@@ -100,11 +119,11 @@ fn refusal(repository: &Repository, digest: &Digest, best: Option<Verdict>) -> P
             "{artifact} has the place of a signature and no signature in it; somebody may have taken it away: sign it again"
         )),
         Some(Verdict::Elsewhere) => PullFailure::SignatureMismatch(format!(
-            "the key has signed something else than {artifact}, and its signature was put there; sign this artifact"
+            "{who} has signed something else than {artifact}, and that signature was put there; sign this artifact"
         )),
-        Some(Verdict::Foreign | Verdict::Good) => PullFailure::SignatureInvalid(format!(
-            "{artifact} is signed, but not by the key of spec.meter.plugin.publicKeyPem; check which key signs"
-        )),
+        Some(Verdict::Foreign | Verdict::Good) => {
+            PullFailure::SignatureInvalid(format!("{artifact} is signed, but not by {who}; check who signs"))
+        }
     }
 }
 
