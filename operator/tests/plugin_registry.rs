@@ -161,6 +161,10 @@ async fn a_signed_plugin_is_verified_and_every_other_is_refused_with_a_reason() 
             .contains("(SignatureInvalid)")
     );
     assert!(!bench.at("out.wasm").exists(), "nothing that was refused is written");
+    let by_identity =
+        ["verify", &reference, "--issuer", "https://issuer.example.com", "--subject", "vendor@example.com"];
+    let sentence = bench.refused(&by_identity);
+    assert!(sentence.contains("not by vendor@example.com of https://issuer.example.com"), "{sentence}");
     let inspected = bench.json(&["inspect", &reference, "--key", "own.pub"]);
     assert_eq!(inspected["artifact"]["signature"], json!({"tag": 1, "referrer": 1, "verdict": "Verified"}));
 }
@@ -198,7 +202,12 @@ async fn a_password_may_be_with_a_helper_of_docker() {
 #[tokio::test]
 async fn wrong_usage_ends_with_two() {
     let bench = Bench::open().await;
-    for wrong in [&["push", "meter.wasm", "meter"][..], &["sign", "registry.example.com/a:1"], &["pull"]] {
+    for wrong in [
+        &["push", "meter.wasm", "meter"][..],
+        &["sign", "registry.example.com/a:1"],
+        &["pull"],
+        &["verify", "registry.example.com/a:1"],
+    ] {
         assert_eq!(bench.command(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
     }
 }

@@ -10,6 +10,7 @@ use tollkeeper_registry::{Found, Reference};
 use super::{
     component, progress,
     registry::{self, Access},
+    signer::Signer,
 };
 use crate::cli::{Failure, Output, print};
 
@@ -18,9 +19,8 @@ use crate::cli::{Failure, Output, print};
 pub(crate) struct Inspect {
     /// File of the component, a `.tar` with an artifact, or where it is in a registry.
     component: String,
-    /// File with the public key (PEM) that should have signed it.
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    signer: Signer,
     #[command(flatten)]
     access: Access,
     /// How to print it.
@@ -67,16 +67,13 @@ impl Inspect {
         Ok((bytes, artifact))
     }
 
-    /// The state of the signature: by the key if there is one, else how many there are of anybody.
+    /// The state of the signature: how many there are of anybody, and whether there is one of whoever must have signed.
     async fn signature(&self, found: &Found) -> Result<Value, Failure> {
         let counts = found.signatures().await.map_err(Failure::new)?;
         let mut shown: Map<String, Value> =
             counts.iter().map(|(layout, count)| (layout.as_str().to_owned(), json!(count))).collect();
-        if let Some(path) = &self.key {
-            let verdict = match found.verify(&registry::public_key(path)?).await {
-                Ok(_) => "Verified",
-                Err(failure) => failure.reason(),
-            };
+        if let Some(verified) = self.signer.verify(found).await? {
+            let verdict = verified.map_or_else(|failure| failure.reason(), |_| "Verified");
             shown.insert("verdict".to_owned(), verdict.into());
         }
         Ok(shown.into())

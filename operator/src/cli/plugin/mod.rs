@@ -8,6 +8,7 @@ mod pull;
 mod push;
 mod registry;
 mod sign;
+mod signer;
 mod verify;
 
 use clap::{Args, Subcommand};

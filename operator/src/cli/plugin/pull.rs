@@ -10,11 +10,12 @@ use std::{
 use clap::Args;
 use serde_json::json;
 use tollkeeper_core::identity::Digest;
-use tollkeeper_registry::{Layout, Reference};
+use tollkeeper_registry::Reference;
 
 use super::{
     component, progress,
     registry::{self, Access},
+    signer::Signer,
 };
 use crate::cli::{Failure, Output, print};
 
@@ -29,9 +30,8 @@ pub(crate) struct Pull {
     /// The digest that the component must have.
     #[arg(long)]
     digest: Option<Digest>,
-    /// File with the public key (PEM) that must have signed it.
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    signer: Signer,
     #[command(flatten)]
     access: Access,
     /// How to print the result.
@@ -52,10 +52,7 @@ impl Pull {
         if let Some(digest) = &self.digest {
             found.holds(digest).map_err(refused)?;
         }
-        let layout = match &self.key {
-            Some(path) => Some(found.verify(&registry::public_key(path)?).await.map_err(refused)?.layout),
-            None => None,
-        };
+        let signed = self.signer.verify(&found).await?.transpose().map_err(refused)?;
         let size = usize::try_from(found.layer().size).unwrap_or(usize::MAX);
         let bar = progress::bar("pulling", size);
         let seen = |seen| bar.set_position(seen);
@@ -72,7 +69,7 @@ impl Pull {
         bar.finish_and_clear();
         write(&file, &content)?;
         let digest = Digest::of(&component);
-        let signed = layout.map(Layout::as_str);
+        let signed = signed.map(|signed| signed.layout.as_str());
         if self.output == Output::Json {
             return print::json(&json!({
                 "file": file,

@@ -3,14 +3,14 @@
 use std::{
     fs, io,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use clap::Args;
 use serde::Deserialize;
 use tollkeeper_core::artifact::PullFailure;
-use tollkeeper_registry::{Credentials, Keyring, PublicKey, Reference, Registries};
+use tollkeeper_registry::{Credentials, Keyring, Reference, Registries};
 
 use crate::{
     cli::{Failure, registry::RegistryOptions},
@@ -113,11 +113,4 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<
 /// A failure with the reason that conditions of a product would show.
 pub(super) fn refused(failure: &PullFailure) -> Failure {
     Failure::new(format!("{failure} ({})", failure.reason()))
-}
-
-/// Reads a public key from a file.
-pub(super) fn public_key(path: &Path) -> Result<PublicKey, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())))?;
-    PublicKey::from_pem(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

@@ -1,23 +1,24 @@
-//! `tollkeeper plugin verify`: whether a key has signed an artifact, as the operator would find it.
+//! `tollkeeper plugin verify`: whether somebody has signed an artifact, as the operator would find it.
 
-use std::path::PathBuf;
-
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 use tollkeeper_core::{artifact::PullFailure, identity::Digest};
-use tollkeeper_registry::{Keyring, Layout, PublicKey, Reference, Registries};
+use tollkeeper_registry::{Keyring, Layout, Reference, Registries};
 
-use super::registry::{self, Access};
+use super::{
+    registry::{self, Access},
+    signer::Signer,
+};
 use crate::cli::{Failure, Output, print};
 
-/// Verify the signature of an artifact in a registry by a key, offline.
+/// Verify the signature of an artifact in a registry, by a key or an identity, offline.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("who").args(["key", "issuer"]).required(true)))]
 pub(crate) struct Verify {
     /// What to verify.
     reference: Reference,
-    /// File with the public key (PEM): what goes into spec.meter.plugin.publicKeyPem.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    signer: Signer,
     /// The digest that the component must have.
     #[arg(long)]
     digest: Option<Digest>,
@@ -28,16 +29,17 @@ pub(crate) struct Verify {
     output: Output,
 }
 
+type Judgement = Result<(Digest, String, Layout), PullFailure>;
+
 impl Verify {
     pub(crate) fn run(self) -> Result<(), Failure> {
         registry::wait(self.verify())
     }
 
     async fn verify(&self) -> Result<(), Failure> {
-        let key = registry::public_key(&self.key)?;
         let registries = self.access.registries()?;
         let keyring = self.access.keyring(&self.reference)?;
-        match self.judge(&registries, &keyring, &key).await {
+        match self.judge(&registries, &keyring).await? {
             Ok((manifest, component, layout)) if self.output == Output::Json => print::json(&json!({
                 "verified": true,
                 "reference": self.reference.to_string(),
@@ -64,18 +66,18 @@ impl Verify {
         }
     }
 
-    /// The digests of the manifest and of the component, and where the signature is.
-    async fn judge(
-        &self,
-        registries: &Registries,
-        keyring: &Keyring,
-        key: &PublicKey,
-    ) -> Result<(Digest, String, Layout), PullFailure> {
-        let found = registries.find(&self.reference, keyring).await?;
-        if let Some(digest) = &self.digest {
-            found.holds(digest)?;
+    /// The digests of the manifest and of the component, and where the signature is; or why it does not count.
+    async fn judge(&self, registries: &Registries, keyring: &Keyring) -> Result<Judgement, Failure> {
+        let found = match registries.find(&self.reference, keyring).await {
+            Ok(found) => found,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Some(Err(failure)) = self.digest.as_ref().map(|digest| found.holds(digest)) {
+            return Ok(Err(failure));
         }
-        let layout = found.verify(key).await?.layout;
-        Ok((found.digest().clone(), found.layer().digest.clone(), layout))
+        let verified = self.signer.verify(&found).await?;
+        let verified =
+            verified.ok_or_else(|| Failure::new("name who must have signed it: --key or --issuer"))?;
+        Ok(verified.map(|signed| (found.digest().clone(), found.layer().digest.clone(), signed.layout)))
     }
 }
