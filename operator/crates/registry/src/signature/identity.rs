@@ -98,7 +98,7 @@ impl Identity {
     }
 }
 
-#[cfg(all(test, feature = "keyless"))]
+#[cfg(test)]
 mod tests {
     use std::{fs, path::PathBuf, process::Command};
 
