@@ -38,7 +38,7 @@ test-newest: install-tests build-tests ## control-plane tests on the newest serv
 		$(NEXTEST) -E 'package(tollkeeper-control-plane)' $(ARGS)
 
 .PHONY: install-tests
-install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, kubectl, Helm, boto3, std's source
+install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, a registry, kubectl, Helm, boto3, sigstore, std's source
 	@tests/install/all
 
 .PHONY: build-tests

@@ -15,6 +15,7 @@ use tollkeeper_api::{
     convert::{CheckedBinding, CheckedProduct, PluginSource},
 };
 use tollkeeper_core::identity::ObjectKey;
+use tollkeeper_registry::{InvalidReference, Reference};
 
 /// A plugin is at most this large; the same limit as in the plugin host, checked before the file is read.
 const MAX_COMPONENT: u64 = 32 << 20;
@@ -111,7 +112,8 @@ impl Manifests {
         }
     }
 
-    /// The bytes of a product's plugin. A file of the operator's image is looked for in `plugins` first, by its name.
+    /// The bytes of a product's plugin. A file of the operator's image is looked for in `plugins` first, by its name; one of a
+    /// registry there only, by the name that `tollkeeper plugin pull` gives it.
     pub(crate) fn component(
         &self,
         product: &ObjectKey,
@@ -123,17 +125,8 @@ impl Manifests {
             PluginSource::File(path) => {
                 let folder = self.folders.get(product).cloned().unwrap_or_default();
                 let beside = plugins.zip(path.file_name()).map(|(plugins, name)| plugins.join(name));
-                let path = beside.filter(|path| path.exists()).unwrap_or_else(|| folder.join(path));
-                let length = fs::metadata(&path)
-                    .map_err(|error| refused(format!("{}: {error}", path.display())))?
-                    .len();
-                if length > MAX_COMPONENT {
-                    return Err(refused(format!(
-                        "{} has {length} bytes; at most {MAX_COMPONENT}",
-                        path.display()
-                    )));
-                }
-                fs::read(&path).map_err(|error| refused(format!("{}: {error}", path.display())))
+                read(&beside.filter(|path| path.exists()).unwrap_or_else(|| folder.join(path)))
+                    .map_err(refused)
             }
             PluginSource::ConfigMap { name, key } => {
                 let map = ObjectKey::new(product.namespace.clone(), name.as_str());
@@ -149,11 +142,29 @@ impl Manifests {
                         refused(format!("the ConfigMap {map} has no key `{key}` in its binaryData"))
                     })
             }
-            PluginSource::Oci(reference) => Err(refused(format!(
-                "{reference} is in a registry, and plugins are not pulled from registries yet; name a file or a ConfigMap"
-            ))),
+            PluginSource::Oci(reference) => {
+                let known: Reference =
+                    reference.parse().map_err(|error: InvalidReference| refused(error.to_string()))?;
+                let path = plugins.map(|plugins| plugins.join(known.file_name()));
+                match path.filter(|path| path.exists()) {
+                    Some(path) => read(&path).map_err(refused),
+                    None => Err(refused(format!(
+                        "{reference} is in a registry, which is not asked here; run `tollkeeper plugin pull {reference} FOLDER/{}` and add `--plugins FOLDER`",
+                        known.file_name()
+                    ))),
+                }
+            }
         }
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let length = fs::metadata(path).map_err(failed)?.len();
+    if length > MAX_COMPONENT {
+        return Err(format!("{} has {length} bytes; at most {MAX_COMPONENT}", path.display()));
+    }
+    fs::read(path).map_err(failed)
 }
 
 impl Document<'_> {
@@ -235,5 +246,19 @@ mod tests {
         let one = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
         let error = read(&format!("{one}---\n{one}")).unwrap_err().to_string();
         assert_eq!(error, "file.yaml:7: default/a is given twice; name each object once");
+    }
+
+    #[test]
+    fn a_plugin_of_a_registry_is_taken_from_the_folder_of_plugins() {
+        let (folder, product) = (tempfile::tempdir().unwrap(), ObjectKey::new("vecdb", "vecdb"));
+        let source = PluginSource::Oci("registry.example.com/vecdb/meter:1.4.0".to_owned());
+        let read = || Manifests::default().component(&product, &source, Some(folder.path()));
+        let error = read().unwrap_err().to_string();
+        assert!(
+            error.contains("tollkeeper plugin pull registry.example.com/vecdb/meter:1.4.0 FOLDER/meter.wasm"),
+            "{error}"
+        );
+        fs::write(folder.path().join("meter.wasm"), "bytes").unwrap();
+        assert_eq!(read().unwrap(), b"bytes");
     }
 }

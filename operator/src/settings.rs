@@ -1,6 +1,6 @@
 //! Every environment variable that the process reads, flags aside: clap names those `TOLLKEEPER_<FLAG>`.
 
-use std::{env, net::IpAddr, str::FromStr as _};
+use std::{env, net::IpAddr, path::PathBuf, str::FromStr as _};
 
 use crate::clock::TestClock;
 
@@ -19,6 +19,11 @@ pub(crate) enum InvalidEnvironment {
         "{TEST_CLOCK} is set, but {AWS_ENDPOINT_URL} is not a loopback address: a process that lives at another time must not reach AWS; unset the one or set the other to http://127.0.0.1:PORT"
     )]
     TestClockAgainstAws,
+}
+
+/// Where Docker keeps the credentials of registries, unless `DOCKER_CONFIG` names another folder.
+pub(crate) fn docker_config_folder() -> Option<PathBuf> {
+    env::home_dir().map(|home| home.join(".docker"))
 }
 
 /// The test clock, if one is set; for a process that calls AWS.

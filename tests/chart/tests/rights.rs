@@ -229,6 +229,30 @@ fn the_operator_is_told_what_to_watch() {
 }
 
 #[test]
+fn the_operator_is_told_which_registries_to_trust() {
+    let objects = rendered(&[
+        r#"registries={"caConfigMap":"company-ca","insecure":["registry.lan:5000","other.lan"]}"#,
+    ]);
+    let pod = &named(&objects, "Deployment", "metering", "toll-tollkeeper")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(
+        container["args"],
+        serde_json::json!([
+            "run",
+            "--insecure-registries",
+            "registry.lan:5000,other.lan",
+            "--registry-ca",
+            "/etc/tollkeeper/registries/ca.crt"
+        ])
+    );
+    let of_registries = |list: &Value, field: &str| {
+        list.as_array().unwrap().iter().find(|one| one["name"] == "registries").unwrap()[field].clone()
+    };
+    assert_eq!(of_registries(&container["volumeMounts"], "mountPath"), "/etc/tollkeeper/registries");
+    assert_eq!(of_registries(&pod["volumes"], "configMap"), serde_json::json!({"name": "company-ca"}));
+}
+
+#[test]
 fn a_role_of_aws_can_be_given_to_the_service_account() {
     let role =
         r#"serviceAccount.annotations={"eks.amazonaws.com/role-arn":"arn:aws:iam::123456789012:role/toll"}"#;

@@ -1,4 +1,4 @@
-//! Real servers for tests: an API server with its controllers, Prometheus, and the operator as a process.
+//! Real servers for tests: an API server with its controllers, Prometheus, a registry, and the operator as a process.
 //!
 //! One control plane serves a whole test run: the first test that asks for it starts it, and it ends with the run.
 //! Every test makes a namespace of its own in it. The programs come from `make install-tests`; one that is missing
@@ -15,6 +15,7 @@ mod outage;
 mod pki;
 mod program;
 mod prometheus;
+mod registry;
 mod run;
 mod server;
 mod servers;
@@ -26,5 +27,6 @@ pub use operator::Operator;
 pub use outage::Part;
 pub use program::Program;
 pub use prometheus::Prometheus;
+pub use registry::{Door, Registry};
 pub use server::free_port;
 pub use wait::{http_get, wait_until};

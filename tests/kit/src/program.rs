@@ -15,6 +15,10 @@ pub enum Program {
     ControllerManager,
     /// Prometheus.
     Prometheus,
+    /// An OCI registry.
+    Registry,
+    /// Node.js with sigstore's libraries.
+    Sigstore,
     /// `kubectl`.
     Kubectl,
     /// Helm.
@@ -32,6 +36,8 @@ impl Program {
             Self::ApiServer => "TEST_ASSET_KUBE_APISERVER",
             Self::ControllerManager => "TEST_ASSET_KUBE_CONTROLLER_MANAGER",
             Self::Prometheus => "TOLLKEEPER_TEST_PROMETHEUS",
+            Self::Registry => "TOLLKEEPER_TEST_REGISTRY",
+            Self::Sigstore => "TOLLKEEPER_TEST_SIGSTORE",
             Self::Kubectl => "TOLLKEEPER_TEST_KUBECTL",
             Self::Helm => "TOLLKEEPER_TEST_HELM",
             Self::Python => "TOLLKEEPER_TEST_PYTHON",

@@ -1,9 +1,10 @@
 //! The domain of Tollkeeper: what an hour of usage is, how it is folded, sealed and settled.
 //!
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
-//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`ledger::Ledger`], [`metering::Metering`].
+//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`metering::Metering`].
 
 pub mod allocation;
+pub mod artifact;
 pub mod audit;
 pub mod checkpoint;
 pub mod classification;

@@ -4,7 +4,7 @@ mod aws;
 mod health;
 mod metrics;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
@@ -27,8 +27,9 @@ use tollkeeper_controller::{
 use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_registry::Registries;
 
-use super::{Failure, cluster};
+use super::{Failure, cluster, registry::RegistryOptions};
 use crate::{clock, settings};
 
 /// Name of the lease; the chart's Role grants this one only.
@@ -58,6 +59,11 @@ pub(crate) struct Run {
     /// Namespace of this pod, where the lease is; by default the one of the current context.
     #[arg(long, env = "TOLLKEEPER_POD_NAMESPACE")]
     pod_namespace: Option<String>,
+    #[command(flatten)]
+    registries: RegistryOptions,
+    /// Folder for what can be had again: plugins from registries. Without it, a restart pulls them anew.
+    #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -187,6 +193,14 @@ impl Run {
         ended
     }
 
+    fn artifacts(&self) -> Result<Registries, Failure> {
+        let registries = Registries::new(self.registries.settings()?).map_err(Failure::new)?;
+        Ok(match &self.cache_dir {
+            Some(folder) => registries.with_cache(folder.join("artifacts")),
+            None => registries,
+        })
+    }
+
     fn scope(&self) -> Scope {
         let named: Vec<String> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
         if named.is_empty() { Scope::Cluster } else { Scope::Namespaces(named) }
@@ -276,6 +290,7 @@ async fn work(
         products: parts.products.clone(),
         bindings: parts.bindings.clone(),
         host: Arc::new(WasmHost::new(Evaluation::Thread).map_err(Failure::new)?),
+        artifacts: Arc::new(run.artifacts()?),
         meters: meters.clone(),
         roster: parts.roster.clone(),
         events: parts.events.clone(),

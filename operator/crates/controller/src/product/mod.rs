@@ -5,7 +5,9 @@
 mod act;
 mod observe;
 mod plan;
+mod plugin;
 mod report;
+mod source;
 
 use std::{
     collections::BTreeMap,
@@ -15,16 +17,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
-use tollkeeper_core::{clock::Clock, identity::ObjectKey, plugin::PluginHost};
+use tollkeeper_core::{artifact::Artifacts, clock::Clock, identity::ObjectKey, plugin::PluginHost};
 
-use crate::{
-    calls::CallError,
-    events::Events,
-    meter::{LoadedPlugin, Meters},
-    roster::Roster,
-    watch::Watched,
-    work::Next,
-};
+use crate::{calls::CallError, events::Events, meter::Meters, roster::Roster, watch::Watched, work::Next};
 
 /// How often a product is looked at when nothing changes: a plugin in a ConfigMap is not watched, and a plugin that could
 /// not be loaded may be there now.
@@ -42,6 +37,8 @@ pub struct ProductHouse {
     pub bindings: Arc<Watched<LicenseBinding>>,
     /// Loads plugins.
     pub host: Arc<dyn PluginHost>,
+    /// Takes plugins from registries.
+    pub artifacts: Arc<dyn Artifacts>,
     /// The meters of this process.
     pub meters: Arc<Meters>,
     /// What meters and settler have come to.
@@ -55,7 +52,7 @@ pub struct ProductHouse {
 /// What is kept from one pass to the next; losing it costs time only.
 #[derive(Default)]
 pub struct Memory {
-    plugins: Mutex<BTreeMap<ObjectKey, (observe::PluginKey, LoadedPlugin)>>,
+    plugins: plugin::Plugins,
     namespaces: Mutex<BTreeMap<String, String>>,
     deletions: Mutex<BTreeMap<ObjectKey, Timestamp>>,
 }
@@ -63,7 +60,11 @@ pub struct Memory {
 /// Reconciles one product.
 pub async fn reconcile(key: ObjectKey, house: &ProductHouse) -> Next {
     match pass(&key, house).await {
-        Ok(()) => Next::At(house.clock.now() + RESYNC),
+        Ok(()) => {
+            let now = house.clock.now();
+            let next_try = house.memory.plugins.next_try(&key, now);
+            Next::At(next_try.into_iter().fold(now + RESYNC, Timestamp::min))
+        }
         Err(error) => {
             tracing::warn!(product = %key, reason = error.reason(), %error, "not reconciled; it will be tried again");
             Next::Failed
@@ -75,6 +76,7 @@ async fn pass(key: &ObjectKey, house: &ProductHouse) -> Result<(), CallError> {
     let Some(observed) = observe::observe(key, house).await? else {
         house.meters.dismiss(key).await;
         house.roster.forget(key);
+        house.memory.plugins.forget(key);
         return Ok(());
     };
     let plan = plan::plan(&observed);

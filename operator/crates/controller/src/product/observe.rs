@@ -1,39 +1,23 @@
 //! All reads of a product's reconciliation.
 
-use std::{collections::BTreeMap, path::Path, sync::PoisonError};
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{ConfigMap, Namespace},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Api, ResourceExt as _};
 use tollkeeper_api::{
     MarketplaceProduct,
-    convert::{CheckedBinding, CheckedProduct, InvalidProduct, Metered, PluginSource},
+    convert::{CheckedBinding, CheckedProduct, InvalidProduct},
 };
-use tollkeeper_core::{
-    identity::{Digest, ObjectKey},
-    plugin::{Manifest, PluginFailure, PluginLimits},
-    product::Binding,
-};
+use tollkeeper_core::{identity::ObjectKey, plugin::Manifest, product::Binding};
 
-use super::ProductHouse;
+use super::{ProductHouse, plugin};
 use crate::{
     calls::{CallError, call},
     meter::{Finding, LoadedPlugin},
     roster::ProductProgress,
     watch::Seen,
 };
-
-/// The largest component file that is read; the plugin host has the exact limit.
-const MAX_COMPONENT: u64 = 32 << 20;
-
-/// What a loaded plugin depends on: the same bytes under the same limits, and the configuration that it was asked about.
-pub(super) type PluginKey = (Digest, PluginLimitsKey, String);
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct PluginLimitsKey(PluginLimits);
 
 /// A binding of the product.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,7 +53,7 @@ pub(super) async fn observe(key: &ObjectKey, house: &ProductHouse) -> Result<Opt
     let checked = CheckedProduct::try_from(object.as_ref());
     let metered = checked.as_ref().ok().and_then(|checked| checked.metered.as_ref());
     let plugin = match metered {
-        Some(metered) => Some(plugin(metered, house).await?),
+        Some(metered) => Some(plugin::plugin(metered, house).await?),
         None => None,
     };
     let now = house.clock.now();
@@ -154,92 +138,4 @@ async fn namespace_uid(namespace: &str, house: &ProductHouse) -> Result<String, 
     let mut namespaces = house.memory.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
     namespaces.insert(namespace.to_owned(), uid.clone());
     Ok(uid)
-}
-
-/// The product's plugin: from memory if nothing about it has changed.
-async fn plugin(metered: &Metered, house: &ProductHouse) -> Result<Result<LoadedPlugin, Finding>, CallError> {
-    let meter = &metered.product.meter;
-    let key: PluginKey = (meter.plugin.clone(), PluginLimitsKey(meter.limits), meter.config.to_string());
-    let product = &metered.product.key;
-    let known = house.memory.plugins.lock().unwrap_or_else(PoisonError::into_inner).get(product).cloned();
-    if let Some((known, plugin)) = known
-        && known == key
-    {
-        return Ok(Ok(plugin));
-    }
-    let component = match component(&product.namespace, &metered.plugin.source, house).await? {
-        Ok(component) => component,
-        Err(finding) => return Ok(Err(finding)),
-    };
-    Ok(match load(metered, &component, house).await {
-        Ok(plugin) => {
-            let mut plugins = house.memory.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-            plugins.insert(product.clone(), (key, plugin.clone()));
-            Ok(plugin)
-        }
-        Err(failure) => Err(Finding { reason: failure.reason(), message: failure.to_string() }),
-    })
-}
-
-async fn load(
-    metered: &Metered,
-    component: &[u8],
-    house: &ProductHouse,
-) -> Result<LoadedPlugin, PluginFailure> {
-    let meter = &metered.product.meter;
-    let plugin = house.host.load(component, &meter.plugin, meter.limits).await?;
-    plugin.validate_config(&meter.config).await?;
-    Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
-}
-
-async fn component(
-    namespace: &str,
-    source: &PluginSource,
-    house: &ProductHouse,
-) -> Result<Result<Vec<u8>, Finding>, CallError> {
-    let refused = |reason, message: String| Ok(Err(Finding { reason, message }));
-    match source {
-        PluginSource::File(path) => match read_file(path).await {
-            Ok(bytes) => Ok(Ok(bytes)),
-            Err(problem) => refused("PluginFileUnreadable", format!("{}: {problem}", path.display())),
-        },
-        PluginSource::ConfigMap { name, key } => {
-            let api: Api<ConfigMap> = Api::namespaced(house.client.clone(), namespace);
-            let map = match call(api.get_opt(name.as_str())).await {
-                Ok(Some(map)) => map,
-                Ok(None) => {
-                    return refused(
-                        "ConfigMapNotFound",
-                        format!("there is no ConfigMap {name} in {namespace}; create it"),
-                    );
-                }
-                Err(error) if error.passes_by_itself() => return Err(error),
-                Err(error) => return refused(error.reason(), format!("the ConfigMap {name}: {error}")),
-            };
-            let mut data: BTreeMap<_, _> = map.binary_data.unwrap_or_default();
-            match data.remove(key) {
-                Some(bytes) => Ok(Ok(bytes.0)),
-                None => refused(
-                    "ConfigMapKeyNotFound",
-                    format!(
-                        "the ConfigMap {name} has no key `{key}` in its binaryData; add the component there"
-                    ),
-                ),
-            }
-        }
-        PluginSource::Oci(reference) => refused(
-            "OciNotSupported",
-            format!(
-                "{reference} is in a registry, and this version does not pull from registries yet; use configMap or file"
-            ),
-        ),
-    }
-}
-
-async fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let length = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?.len();
-    if length > MAX_COMPONENT {
-        return Err(format!("{length} bytes are more than the {MAX_COMPONENT} of the largest component"));
-    }
-    tokio::fs::read(path).await.map_err(|error| error.to_string())
 }

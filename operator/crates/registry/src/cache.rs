@@ -1,0 +1,136 @@
+//! Components on disk, so that a restart does not need the registry. Losing any of it costs a pull.
+//!
+//! A file is complete or not there, and is compared with its digest whenever it is read. Its name covers the key that
+//! signed it: what was pulled without a signature is not taken where one is asked for.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use sha2::{Digest as _, Sha256};
+use tollkeeper_core::{artifact::ArtifactRequest, identity::Digest};
+
+/// Bytes of all files. The chart gives the folder 1 GiB, which compiled plugins share; plugins have some megabytes at most.
+const MAX_TOTAL: u64 = 256 << 20;
+
+/// A folder of components.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The bytes that were asked for, if they are there.
+    pub(crate) async fn get(&self, request: &ArtifactRequest) -> Option<Vec<u8>> {
+        let (path, digest) = (self.path(request), request.digest.clone());
+        tokio::task::spawn_blocking(move || {
+            let bytes = fs::read(&path).ok()?;
+            if Digest::of(&bytes) == digest {
+                return Some(bytes);
+            }
+            tracing::warn!(path = %path.display(), "a cached plugin is damaged; it is pulled again");
+            let _ = fs::remove_file(&path);
+            None
+        })
+        .await
+        .ok()
+        .flatten()
+    }
+
+    /// Keeps bytes that are what was asked for. A disk that is full is no reason not to meter.
+    pub(crate) async fn put(&self, request: &ArtifactRequest, bytes: &[u8]) {
+        let (folder, path, bytes) = (self.folder.clone(), self.path(request), bytes.to_vec());
+        let written = tokio::task::spawn_blocking(move || write(&folder, &path, &bytes)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, folder = %self.folder.display(), "a plugin cannot be kept on disk; a restart pulls it again");
+        }
+    }
+
+    fn path(&self, request: &ArtifactRequest) -> PathBuf {
+        let signer = request.public_key_pem.as_deref().unwrap_or_default();
+        let name = Sha256::new()
+            .chain_update(request.digest.as_str())
+            .chain_update([0])
+            .chain_update(&request.reference)
+            .chain_update([0])
+            .chain_update(signer);
+        self.folder.join(format!("{}.wasm", hex::encode(name.finalize())))
+    }
+}
+
+fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    make_room(folder, bytes.len() as u64)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Removes the oldest files until there is room.
+fn make_room(folder: &Path, wanted: u64) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        if data.is_file() {
+            files.push((data.modified().unwrap_or(SystemTime::UNIX_EPOCH), data.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
+    for (_, length, path) in files {
+        if total + wanted <= MAX_TOTAL {
+            break;
+        }
+        fs::remove_file(path)?;
+        total -= length;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(bytes: &[u8], key: Option<&str>) -> ArtifactRequest {
+        ArtifactRequest {
+            reference: "registry.example.com/meter:1".into(),
+            digest: Digest::of(bytes),
+            public_key_pem: key.map(str::to_owned),
+            pull_secrets: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_found_again_by_the_same_demands_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().join("artifacts"));
+        cache.put(&request(b"a", None), b"a").await;
+        assert_eq!(cache.get(&request(b"a", None)).await.as_deref(), Some(&b"a"[..]));
+        assert_eq!(
+            cache.get(&request(b"a", Some("key"))).await,
+            None,
+            "nobody has looked for this signature"
+        );
+        assert_eq!(cache.get(&request(b"b", None)).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().to_owned());
+        let wanted = request(b"a", None);
+        cache.put(&wanted, b"a").await;
+        fs::write(cache.path(&wanted), b"b").unwrap();
+        assert_eq!(cache.get(&wanted).await, None);
+        assert!(!cache.path(&wanted).exists());
+    }
+}

@@ -1,0 +1,192 @@
+//! Plugins from a registry, end to end: pulled with a Secret, verified by a key, metered; or refused with a reason.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::{fs, process::Command};
+
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tollkeeper_api::MarketplaceProduct;
+use tollkeeper_control_plane::{PATIENCE, Stage, Workload, repository};
+use tollkeeper_kit::{Door, Program, Registry, wait_until};
+use tollkeeper_registry::{
+    Artifact, Description, Keyring, Layout, Reference, Registries, Settings, SigningKey,
+};
+
+const CODE: &str = "4pz5x3sgbjnq7t3hb1kqe3v0w";
+
+/// A registry with the example's component in it, and who may push there.
+struct Shop {
+    registry: Registry,
+    registries: Registries,
+    keyring: Keyring,
+    reference: Reference,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let registry = Registry::start(Door { tls: false, users: true }).await.unwrap();
+        let registries = Registries::new(Settings::default()).unwrap();
+        let keyring = Keyring::parse(registry.docker_config().as_bytes()).unwrap();
+        let reference: Reference = format!("{}/vecdb/meter:1.4.0", registry.host()).parse().unwrap();
+        let component = fs::read(repository().join("plugins/examples/vecdb/vecdb.wasm")).unwrap();
+        let artifact = Artifact::new(component, Description::default());
+        registries.push(&reference, &keyring, &artifact).await.unwrap();
+        Self { registry, registries, keyring, reference }
+    }
+
+    async fn sign(&self, key: &SigningKey) {
+        self.registries.sign(&self.reference, &self.keyring, key, &[Layout::Tag]).await.unwrap();
+    }
+
+    fn secret(&self, name: &str) -> Secret {
+        serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": self.registry.docker_config()},
+        }))
+        .unwrap()
+    }
+}
+
+fn from_registry(product: &MarketplaceProduct, plugin: &Value) -> MarketplaceProduct {
+    let mut product = serde_json::to_value(product).unwrap();
+    let own = product["spec"]["meter"]["plugin"].as_object_mut().unwrap();
+    own.extend(plugin.as_object().unwrap().clone());
+    serde_json::from_value(product).unwrap()
+}
+
+#[tokio::test]
+async fn a_signed_plugin_from_a_registry_is_metered() {
+    let shop = Shop::open().await;
+    let (key, _) = SigningKey::generate().unwrap();
+    shop.sign(&key).await;
+    let stage = Stage::at("registry", "2026-11-21T13:55:00Z").await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&shop.secret("vendor")).await;
+    let product = stage.product("vecdb", CODE, workload.port());
+    let plugin = json!({
+        "source": {"oci": shop.reference.to_string()},
+        "pullSecrets": [{"name": "vendor"}],
+        "publicKeyPem": key.public().unwrap().to_pem(),
+    });
+    stage.create(&from_registry(&product, &plugin)).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    let observed = stage.settled(2).await;
+    observed.agrees();
+    let digest = &product.spec.meter.unwrap().plugin.digest;
+    assert_eq!(observed.reports[0]["spec"]["evidence"]["plugin"], json!(digest));
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone() {
+    let shop = Shop::open().await;
+    let (key, _) = SigningKey::generate().unwrap();
+    let stage = Stage::at("refused", "2026-11-21T13:55:00Z").await;
+    let plugin = json!({
+        "source": {"oci": shop.reference.to_string()},
+        "publicKeyPem": key.public().unwrap().to_pem(),
+    });
+    let product = stage.create(&from_registry(&stage.product("vecdb", CODE, 9), &plugin)).await;
+    let _operator = stage.start_operator();
+    let refused = async |reason: &str| {
+        stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("False", reason)).await
+    };
+    refused("PullUnauthorized").await;
+
+    let products: Api<MarketplaceProduct> = stage.namespace.api();
+    let patch = json!({"spec": {"meter": {"plugin": {"pullSecrets": [{"name": "vendor"}]}}}});
+    products.patch("vecdb", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    refused("PullSecretNotFound").await;
+    stage.create(&shop.secret("vendor")).await;
+    let missing = refused("SignatureMissing").await;
+    assert!(missing["message"].as_str().unwrap().contains("plugin sign"), "{missing}");
+    shop.sign(&SigningKey::generate().unwrap().0).await;
+    refused("SignatureInvalid").await;
+    shop.sign(&key).await;
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+
+    let uid = product.metadata.uid.unwrap();
+    let events: Api<Event> = stage.namespace.api();
+    wait_until("an event of every reason", PATIENCE, async || {
+        let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let of_product = |event: &&Event| {
+            event.regarding.as_ref().and_then(|about| about.uid.as_deref()) == Some(uid.as_str())
+        };
+        let reasons: Vec<String> =
+            all.items.iter().filter(of_product).filter_map(|event| event.reason.clone()).collect();
+        let wanted =
+            ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
+        let is_there = wanted.iter().all(|wanted| reasons.iter().any(|reason| reason == wanted));
+        if is_there { Ok(()) } else { Err(format!("{reasons:?}")) }
+    })
+    .await
+    .unwrap();
+}
+
+/// The shell commands of a page, one block after the other.
+fn commands(page: &str) -> String {
+    let blocks = page.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_command_of_the_page_about_registries_works() {
+    let registry = Registry::start(Door { tls: false, users: true }).await.unwrap();
+    let stage = Stage::at("page", "2026-11-21T13:55:00Z").await;
+    stage.create(&stage.product("vecdb", CODE, 9)).await;
+    let _operator = stage.start_operator();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(repository().join("plugins/examples/vecdb/vecdb.wasm"), at("meter.wasm")).unwrap();
+    fs::write(at("config.json"), registry.docker_config()).unwrap();
+    let admin = fs::read_to_string(stage.namespace.control_plane().kubeconfig()).unwrap();
+    let mut admin: Value = serde_yaml::from_str(&admin).unwrap();
+    admin["contexts"][0]["context"]["namespace"] = json!(stage.namespace.name());
+    fs::write(at("kubeconfig"), admin.to_string()).unwrap();
+
+    let page = fs::read_to_string(repository().join("docs/vendors/registry.md")).unwrap();
+    let theirs = "registry.example.com/vecdb";
+    let script = commands(&page).replace(theirs, &format!("{}/vecdb", registry.host()));
+    assert_ne!(script, commands(&page), "the page names {theirs}");
+    let (tollkeeper, kubectl) = (Program::Tollkeeper.path().unwrap(), Program::Kubectl.path().unwrap());
+    let path = [tollkeeper, kubectl].map(|program| program.parent().unwrap().display().to_string()).join(":");
+    let output = Command::new("bash")
+        .args(["-euxo", "pipefail", "-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap()))
+        .env("KUBECONFIG", at("kubeconfig"))
+        .env("DOCKER_CONFIG", folder.path())
+        .env("REGISTRY_USER", Registry::USER)
+        .env("REGISTRY_PASSWORD", Registry::PASSWORD)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let products: Api<MarketplaceProduct> = stage.namespace.api();
+    let source = products.get("vecdb").await.unwrap().spec.meter.unwrap().plugin.source;
+    assert!(source.oci.is_some_and(|oci| oci.starts_with(registry.host())) && source.file.is_none());
+    let ready = stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    wait_until("the product from the registry is loaded", PATIENCE, async || {
+        let product = products.get("vecdb").await.map_err(|error| error.to_string())?;
+        let conditions = product.status.unwrap_or_default().conditions;
+        let ready = conditions.iter().find(|one| one.type_ == "PluginReady");
+        match ready {
+            Some(ready)
+                if ready.observed_generation == product.metadata.generation && ready.status == "True" =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(ready["message"], "vecdb 1.0.0");
+}
