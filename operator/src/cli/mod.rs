@@ -2,6 +2,7 @@
 
 mod aws;
 mod cluster;
+mod compile_plugin;
 mod crds;
 mod log;
 mod print;
@@ -29,6 +30,7 @@ enum Verb {
     Aws(aws::Aws),
     Report(report::Report),
     Crds(crds::Crds),
+    CompilePlugin(compile_plugin::CompilePlugin),
 }
 
 /// How a verb prints what it found.
@@ -64,6 +66,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Verb::Aws(aws) => aws.run(),
         Verb::Report(report) => report.run(),
         Verb::Crds(crds) => crds.run(),
+        Verb::CompilePlugin(compile) => return compile.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
