@@ -11,7 +11,7 @@ mod source;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +57,13 @@ pub struct Memory {
     deletions: Mutex<BTreeMap<ObjectKey, Timestamp>>,
 }
 
+impl Memory {
+    fn forget(&self, product: &ObjectKey) {
+        self.plugins.forget(product);
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner).remove(product);
+    }
+}
+
 /// Reconciles one product.
 pub async fn reconcile(key: ObjectKey, house: &ProductHouse) -> Next {
     match pass(&key, house).await {
@@ -76,7 +83,7 @@ async fn pass(key: &ObjectKey, house: &ProductHouse) -> Result<(), CallError> {
     let Some(observed) = observe::observe(key, house).await? else {
         house.meters.dismiss(key).await;
         house.roster.forget(key);
-        house.memory.plugins.forget(key);
+        house.memory.forget(key);
         return Ok(());
     };
     let plan = plan::plan(&observed);

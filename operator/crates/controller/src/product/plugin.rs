@@ -20,7 +20,7 @@ use super::{ProductHouse, source};
 use crate::{
     backoff::Backoff,
     calls::CallError,
-    meter::{Finding, LoadedPlugin},
+    meter::{Finding, LoadedPlugin, Quarantine},
 };
 
 /// What a loaded plugin depends on: the same bytes from the same place under the same limits, and the configuration that it
@@ -42,6 +42,8 @@ struct Known {
     loaded: BTreeMap<ObjectKey, (PluginKey, LoadedPlugin)>,
     refused: BTreeMap<ObjectKey, (PluginKey, Finding)>,
     waits: Backoff<ObjectKey>,
+    /// Plugins that misbehaved while they were loaded.
+    quarantines: BTreeMap<ObjectKey, (PluginKey, Quarantine)>,
 }
 
 impl Plugins {
@@ -56,7 +58,29 @@ impl Plugins {
         let mut known = self.known();
         known.loaded.remove(product);
         known.refused.remove(product);
+        known.quarantines.remove(product);
         known.waits.succeeded(product);
+    }
+
+    /// Whether the plugin has misbehaved so often while it was loaded that it is left alone.
+    fn quarantined(&self, product: &ObjectKey, key: &PluginKey, now: Timestamp) -> Option<Finding> {
+        let known = self.known();
+        let (_, quarantine) = known.quarantines.get(product).filter(|(known, _)| known == key)?;
+        quarantine.finding(now)
+    }
+
+    /// Notes that a plugin misbehaved while it was loaded.
+    fn note(&self, product: &ObjectKey, key: &PluginKey, failure: &PluginFailure, now: Timestamp) {
+        if !failure.is_misbehaviour() {
+            return;
+        }
+        let mut known = self.known();
+        let (noted, quarantine) =
+            known.quarantines.entry(product.clone()).or_insert_with(|| (key.clone(), Quarantine::default()));
+        if noted != key {
+            (*noted, *quarantine) = (key.clone(), Quarantine::default());
+        }
+        quarantine.failed(now, failure);
     }
 
     fn loaded(&self, product: &ObjectKey, key: &PluginKey) -> Option<LoadedPlugin> {
@@ -109,6 +133,9 @@ pub(super) async fn plugin(
     if let Some(plugin) = plugins.loaded(product, &key) {
         return Ok(Ok(plugin));
     }
+    if let Some(finding) = plugins.quarantined(product, &key, house.clock.now()) {
+        return Ok(Err(finding));
+    }
     let loaded = match &metered.plugin.source {
         PluginSource::Oci(reference) => {
             let secrets =
@@ -119,19 +146,19 @@ pub(super) async fn plugin(
             if let Some(finding) = plugins.refused(product, &key, house.clock.now()) {
                 return Ok(Err(finding));
             }
-            let loaded = pulled(metered, reference, secrets, house).await;
+            let loaded = pulled(metered, &key, reference, secrets, house).await;
             if let Err(finding) = &loaded {
                 plugins.refuse(product, key.clone(), finding.clone(), house.clock.now());
             }
             loaded
         }
         PluginSource::File(path) => match source::file(path).await {
-            Ok(component) => load(metered, &component, house).await,
+            Ok(component) => load(metered, &key, &component, house).await,
             Err(finding) => Err(finding),
         },
-        PluginSource::ConfigMap { name, key } => {
-            match source::config_map(&product.namespace, name.as_str(), key, house).await? {
-                Ok(component) => load(metered, &component, house).await,
+        PluginSource::ConfigMap { name, key: entry } => {
+            match source::config_map(&product.namespace, name.as_str(), entry, house).await? {
+                Ok(component) => load(metered, &key, &component, house).await,
                 Err(finding) => Err(finding),
             }
         }
@@ -144,6 +171,7 @@ pub(super) async fn plugin(
 
 async fn pulled(
     metered: &Metered,
+    key: &PluginKey,
     reference: &str,
     pull_secrets: Vec<PullSecret>,
     house: &ProductHouse,
@@ -159,15 +187,25 @@ async fn pulled(
         .component(&request)
         .await
         .map_err(|failure| Finding { reason: failure.reason(), message: failure.to_string() })?;
-    load(metered, &component, house).await
+    load(metered, key, &component, house).await
 }
 
-async fn load(metered: &Metered, component: &[u8], house: &ProductHouse) -> Result<LoadedPlugin, Finding> {
+async fn load(
+    metered: &Metered,
+    key: &PluginKey,
+    component: &[u8],
+    house: &ProductHouse,
+) -> Result<LoadedPlugin, Finding> {
     let meter = &metered.product.meter;
-    let finding = |failure: PluginFailure| Finding { reason: failure.reason(), message: failure.to_string() };
-    let plugin = house.host.load(component, &meter.plugin, meter.limits).await.map_err(finding)?;
-    plugin.validate_config(&meter.config).await.map_err(finding)?;
-    Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
+    let loaded = async {
+        let plugin = house.host.load(component, &meter.plugin, meter.limits).await?;
+        plugin.validate_config(&meter.config).await?;
+        Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
+    };
+    loaded.await.map_err(|failure: PluginFailure| {
+        house.memory.plugins.note(&metered.product.key, key, &failure, house.clock.now());
+        Finding { reason: failure.reason(), message: failure.to_string() }
+    })
 }
 
 #[cfg(test)]
