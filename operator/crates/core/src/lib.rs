@@ -22,6 +22,7 @@ pub mod plugin;
 pub mod product;
 pub mod quantity;
 pub mod reading;
+pub mod recording;
 pub mod report;
 pub mod settlement;
 pub mod tags;
