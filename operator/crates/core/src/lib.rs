@@ -9,6 +9,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod classification;
 pub mod clock;
+pub mod decision;
 pub mod guard;
 pub mod hour;
 pub mod identity;

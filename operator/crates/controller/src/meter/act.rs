@@ -15,7 +15,7 @@ use tollkeeper_core::{
     product::{Binding, LatePolicy},
     quantity::Quantity,
     report::SealedReport,
-    settlement::{RecordState, Settlement},
+    settlement::{RecordState, RecordStatus, Settlement},
     usage::HourUsage,
 };
 
@@ -141,7 +141,7 @@ impl Meter {
     }
 
     async fn seal(&mut self, house: &House, hour: BillingHour) -> Result<(), LedgerError> {
-        let since = BillingHour::of(hour.start() - LATE_LOOKBACK);
+        let since = self.lookback(house, hour).await?;
         let history = house.ledger.history(&self.product.key, since).await?;
         self.refuse_what_is_behind(&history, since)?;
         let previous = history
@@ -152,7 +152,7 @@ impl Meter {
             .or_else(|| self.chain.as_ref().and_then(|chain| chain.last.as_ref()))
             .filter(|report| report.body.hour < hour)
             .cloned();
-        let late = late_usage(&history);
+        let late = late_usage(&history, self.product.policy.late);
         let usage: Vec<(&Binding, &HourUsage)> = self
             .bindings
             .values()
@@ -164,7 +164,7 @@ impl Meter {
             hour,
             usage: &usage,
             previous: previous.as_ref(),
-            late: if self.product.policy.late == LatePolicy::CarryForward { &late } else { &[] },
+            late: &late,
         };
         let plan = seal::plan(&observed);
         if let Some(report) = plan.report {
@@ -198,6 +198,18 @@ impl Meter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// From which hour on reports decide what is late: all those that may carry a record which a person has released are
+    /// among them, however long the person has taken.
+    async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
+        let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
+        let open = house.ledger.scan_unsettled().await?;
+        let released = open.iter().filter(|entry| {
+            entry.product() == self.product.key
+                && entry.settlement.records.iter().any(RecordStatus::is_released)
+        });
+        Ok(released.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }
 
     fn note_sealed(&self, entry: Entry) -> SealedReport {
@@ -235,8 +247,8 @@ fn after(now: Timestamp, interval: SignedDuration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Expired usage that no report carries yet.
-fn late_usage(history: &[Entry]) -> Vec<LateUsage> {
+/// Expired usage that no report carries yet, and that the product's policy or a person wants carried.
+fn late_usage(history: &[Entry], policy: LatePolicy) -> Vec<LateUsage> {
     let carried: BTreeSet<_> = history
         .iter()
         .flat_map(|entry| &entry.report.body.records)
@@ -249,6 +261,7 @@ fn late_usage(history: &[Entry]) -> Vec<LateUsage> {
         })
         .filter(|(entry, (record, status))| {
             status.state == RecordState::Expired
+                && (policy == LatePolicy::CarryForward || status.is_released())
                 && !carried.contains(&(&record.dimension, entry.report.body.hour))
         })
         .map(|(entry, (record, _))| LateUsage {

@@ -134,7 +134,7 @@ fn settled_condition(report: &SealedReport, settlement: &Settlement, now: Timest
 }
 
 fn describe(settlement: &Settlement) -> String {
-    if let Some(record) = settlement.records.iter().find(|record| record.state.needs_attention()) {
+    if let Some(record) = settlement.records.iter().find(|record| record.needs_attention()) {
         let why = record.message.as_deref().unwrap_or("no further detail");
         return format!("{} is {:?}: {why}", record.dimension, record.state);
     }
