@@ -86,8 +86,6 @@ fn is_whole(object: &Value) -> Result<(), String> {
     if hash.as_ref().and_then(Value::as_str) == Some(counted.as_str()) {
         Ok(())
     } else {
-        Err(format!(
-            "its content has been changed after it was written: the hash differs, it would be {counted}"
-        ))
+        Err("its content has been changed after the seal: the hash differs".to_owned())
     }
 }
