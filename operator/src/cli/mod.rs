@@ -4,6 +4,7 @@ mod aws;
 mod cluster;
 mod crds;
 mod log;
+mod money;
 mod plugin;
 mod print;
 mod registry;

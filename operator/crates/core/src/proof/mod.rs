@@ -11,7 +11,10 @@ mod export;
 mod since;
 mod statements;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -136,6 +139,35 @@ struct Books {
 }
 
 impl Material {
+    /// From a Kubernetes list, from a single object, or from the result of a simulation; `None` if it is none of them.
+    pub fn of_objects(document: Value) -> Option<Self> {
+        let objects = match document.get("items").or(document.get("reports")) {
+            Some(Value::Array(items)) => items.clone(),
+            _ => vec![document],
+        };
+        let mut material = Self::default();
+        for object in objects {
+            match object.get("kind").and_then(Value::as_str) {
+                Some("UsageReport") => material.reports.push(object),
+                Some("UsageStatement") => material.statements.push(object),
+                _ => return None,
+            }
+        }
+        Some(material)
+    }
+
+    /// Keeps the objects of one namespace, or of the products of one name.
+    pub fn retain(&mut self, namespace: Option<&str>, product: Option<&str>) {
+        let is_wanted = |object: &Value| {
+            let has = |path: &str, wanted: Option<&str>| {
+                wanted.is_none_or(|wanted| object.pointer(path).and_then(Value::as_str) == Some(wanted))
+            };
+            has("/metadata/namespace", namespace) && has("/spec/productRef/name", product)
+        };
+        self.reports.retain(is_wanted);
+        self.statements.retain(is_wanted);
+    }
+
     /// Puts the objects in the order in which they are proved: an API server lists them by name.
     pub fn sort(&mut self) {
         self.reports.sort_by_cached_key(document::order);
@@ -175,9 +207,12 @@ impl Material {
 /// Proves what can be proved, and names what cannot.
 pub fn prove(material: &Material) -> Proof {
     let (books, mut problems) = material.books();
+    // A report that cannot be read is missing from its chain, but it was not deleted.
+    let damaged: BTreeSet<String> = problems.iter().map(|problem| problem.report.clone()).collect();
     let mut chains = Vec::new();
     for (product, Books { history, statements }) in books {
-        problems.extend(chain::problems(&history, &statements));
+        let of_chain = chain::problems(&history, &statements);
+        problems.extend(of_chain.into_iter().filter(|problem| !damaged.contains(&problem.report)));
         problems.extend(statements::problems(&history, &statements));
         let name = |entry: &Entry| entry.report.name();
         chains.push(Chain {
