@@ -1,6 +1,7 @@
 //! `tollkeeper run`: the operator. Wiring only: builds the parts, starts them, ends them in order.
 
 mod aws;
+mod books;
 mod health;
 mod metrics;
 
@@ -64,6 +65,8 @@ pub(crate) struct Run {
     /// Folder for what can be had again: plugins from registries. Without it, a restart pulls them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    keep: books::Keep,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -274,7 +277,8 @@ async fn work(
         Scope::Cluster => kubernetes::Scope::Cluster,
         Scope::Namespaces(names) => kubernetes::Scope::Namespaces(names.clone()),
     };
-    let ledger = Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope, parts.clock.clone()));
+    let ledger =
+        Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone()));
     let sealed = Arc::new(Notify::new());
     let house = House {
         cluster: String::new(),
@@ -337,7 +341,8 @@ async fn work(
         bindings: parts.bindings.clone(),
         products: parts.products.clone(),
     };
-    futures::join!(settle, reconcile_products, binding::run(&keeper, term));
+    let keep = books::keep(parts, run.keep, &ledger, ledger_scope, term);
+    futures::join!(settle, reconcile_products, binding::run(&keeper, term), keep);
     meters.stop().await;
     Ok(())
 }

@@ -62,8 +62,14 @@ fn stored(object: &Object) -> Result<StoredStatement, LedgerError> {
 #[async_trait]
 impl Statements for KubernetesStatements {
     async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
-        let mut all: Vec<StoredStatement> =
-            self.list().await?.iter().map(stored).collect::<Result<_, _>>()?;
+        let mut all = Vec::new();
+        for object in self.list().await? {
+            match stored(&object) {
+                Ok(statement) => all.push(statement),
+                // Its name is taken, so nothing is written in its place, and nothing of its month is pruned.
+                Err(error) => tracing::error!(reason = error.reason(), %error, "a statement is left alone"),
+            }
+        }
         all.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
         Ok(all)
     }
