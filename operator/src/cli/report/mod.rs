@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod list;
 mod place;
+mod replay;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -26,6 +27,7 @@ enum Verb {
     Verify(verify::Verify),
     Export(export::Export),
     Cost(cost::Cost),
+    Replay(replay::Replay),
     Resolve(decide::Resolve),
     WriteOff(decide::WriteOff),
     Release(decide::Release),
@@ -40,6 +42,7 @@ impl Report {
             Verb::Verify(verify) => verify.run(),
             Verb::Export(export) => export.run(),
             Verb::Cost(cost) => cost.run(),
+            Verb::Replay(replay) => replay.run(),
             Verb::Resolve(resolve) => resolve.run(),
             Verb::WriteOff(write_off) => write_off.run(),
             Verb::Release(release) => release.run(),

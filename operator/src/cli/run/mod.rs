@@ -4,6 +4,7 @@ mod aws;
 mod books;
 mod health;
 mod metrics;
+mod recording;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -25,7 +26,9 @@ use tollkeeper_controller::{
     watch::{Scope, Seen, Watched, changed_keys},
     work::run_keyed,
 };
-use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
+use tollkeeper_core::{
+    clock::Clock, pace::Pace, plan::submission::Sender, product::Policy, recording::Recorder,
+};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
 use tollkeeper_registry::Registries;
@@ -67,6 +70,8 @@ pub(crate) struct Run {
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
     keep: books::Keep,
+    #[command(flatten)]
+    record: recording::Record,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -103,6 +108,7 @@ pub(super) struct Parts {
     events: Events,
     leadership: watch::Receiver<Leadership>,
     tenure: Arc<Tenure>,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 /// The term of one leadership: over when the lease ran out, or when the process is to end.
@@ -166,6 +172,7 @@ impl Run {
             client,
             leadership,
             tenure,
+            recorder: self.record.recorder()?,
         });
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
@@ -287,7 +294,8 @@ async fn work(
         ledger: ledger.clone(),
         checkpoints: Arc::new(checkpoints(parts)),
     };
-    let meters = Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()));
+    let meters =
+        Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()).recording(parts.recorder.clone()));
     let products = Arc::new(ProductHouse {
         client: parts.client.clone(),
         clock: parts.clock.clone(),

@@ -14,6 +14,7 @@ use tollkeeper_core::{
     plan::seal::{self, LateUsage},
     product::{Binding, LatePolicy},
     quantity::Quantity,
+    recording::Seal,
     report::SealedReport,
     settlement::{RecordState, RecordStatus, Settlement},
     usage::HourUsage,
@@ -153,20 +154,8 @@ impl Meter {
             .filter(|report| report.body.hour < hour)
             .cloned();
         let late = late_usage(&history, self.product.policy.late);
-        let usage: Vec<(&Binding, &HourUsage)> = self
-            .bindings
-            .values()
-            .filter_map(|metered| Some((&metered.binding, metered.tally.hour(hour)?)))
-            .collect();
-        let observed = seal::Observed {
-            cluster: &house.cluster,
-            product: &self.product,
-            hour,
-            usage: &usage,
-            previous: previous.as_ref(),
-            late: &late,
-        };
-        let plan = seal::plan(&observed);
+        let plan = self.plan_seal(&house.cluster, hour, previous.as_ref(), &late);
+        let mut outcome = None;
         if let Some(report) = plan.report {
             let settlement = Settlement::of(&report, self.product.mode);
             let sealed =
@@ -176,9 +165,11 @@ impl Meter {
                     Created::Existing(entry) => self.note_existing(entry, &report),
                 };
             settle_carried(house, &sealed, &history).await?;
+            outcome = Some(sealed.clone());
             self.chain = Some(Chain { last: Some(sealed) });
             self.findings.last_sealed = Some(hour);
         }
+        self.record_seal(hour, &house.cluster, previous, late, outcome);
         self.findings.dropped_tag_keys = plan.dropped_keys;
         for metered in self.bindings.values_mut() {
             metered.unsaved |= metered.tally.hour(hour).is_some();
@@ -198,6 +189,37 @@ impl Meter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The report of an hour from what has been measured. The same from the same measurements, always.
+    pub(super) fn plan_seal(
+        &self,
+        cluster: &str,
+        hour: BillingHour,
+        previous: Option<&SealedReport>,
+        late: &[LateUsage],
+    ) -> seal::Plan {
+        let usage: Vec<(&Binding, &HourUsage)> = self
+            .bindings
+            .values()
+            .filter_map(|metered| Some((&metered.binding, metered.tally.hour(hour)?)))
+            .collect();
+        let product = &self.product;
+        seal::plan(&seal::Observed { cluster, product, hour, usage: &usage, previous, late })
+    }
+
+    fn record_seal(
+        &self,
+        hour: BillingHour,
+        cluster: &str,
+        previous: Option<SealedReport>,
+        late: Vec<LateUsage>,
+        report: Option<SealedReport>,
+    ) {
+        let Some(recorder) = &self.recorder else { return };
+        let bindings = self.bindings.keys().map(|key| key.name.clone()).collect();
+        let seal = Seal { cluster: cluster.to_owned(), previous, late, bindings, report };
+        recorder.sealed(&self.product.key, hour, seal);
     }
 
     /// From which hour on reports decide what is late: all those that may carry a record which a person has released are

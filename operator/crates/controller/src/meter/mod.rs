@@ -8,6 +8,7 @@ mod doubt;
 mod drive;
 mod finding;
 mod observe;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use tollkeeper_core::{
     plugin::Plugin,
     product::{Binding, Interval, Product},
     quantity::Quantity,
+    recording::Recorder,
     report::SealedReport,
     usage::Tally,
 };
@@ -33,6 +35,7 @@ use self::doubt::SecondOpinion;
 pub use self::{
     drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
+    replay::{ReplayError, replay},
 };
 
 /// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
@@ -103,6 +106,7 @@ pub struct Meter {
     /// No tick after this one is due.
     until: Option<Timestamp>,
     findings: Findings,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 /// What people may know of a binding's metering.
@@ -129,7 +133,13 @@ impl Meter {
             expected: None,
             until: None,
             findings: Findings::default(),
+            recorder: None,
         }
+    }
+
+    /// Leaves what it sees with this recorder.
+    pub fn record(&mut self, recorder: Arc<dyn Recorder>) {
+        self.recorder = Some(recorder);
     }
 
     /// The product.

@@ -94,7 +94,7 @@ impl Checkpoints for Switched {
     }
 }
 
-fn product() -> Product {
+pub(super) fn product() -> Product {
     let dimension = |name: &str| Dimension {
         name: name.parse().unwrap(),
         fold: Fold::Sum,
@@ -117,7 +117,7 @@ fn product() -> Product {
     }
 }
 
-fn binding() -> Binding {
+pub(super) fn binding() -> Binding {
     Binding {
         key: ObjectKey::new("vecdb", "prod"),
         uid: "u".into(),

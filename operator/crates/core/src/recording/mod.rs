@@ -7,7 +7,10 @@
 
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -115,6 +118,8 @@ pub struct Seal {
     /// Late usage that no report carried yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<LateUsage>,
+    /// The bindings that the product had, by name.
+    pub bindings: BTreeSet<String>,
     /// The report that was sealed; `None` if nothing had to be said.
     pub report: Option<SealedReport>,
 }
@@ -227,12 +232,12 @@ impl RecordedTick {
     }
 }
 
-/// Where a meter leaves what it saw. It must neither fail nor block: a recording is a convenience, and a tick is not.
+/// Where a meter leaves what it saw. It must neither fail nor wait: a recording is a convenience, and a tick is not.
 pub trait Recorder: Send + Sync {
-    /// Before a tick runs: the product, and the bindings that it is due for.
-    fn before(&self, product: &Product, tick: Timestamp, due: &[(&Binding, &Tally)]);
+    /// Before a tick runs: the product, and all of its bindings as they are.
+    fn before(&self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]);
 
-    /// After a tick has run for all of them.
+    /// After a tick has run.
     fn after(&self, product: &ObjectKey, tick: RecordedTick);
 
     /// An hour has been sealed.

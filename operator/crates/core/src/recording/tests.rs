@@ -55,7 +55,13 @@ fn a_recording_is_what_was_recorded() {
         hour: hour().previous(),
         quantity: "3".parse().unwrap(),
     };
-    let seal = Seal { cluster: "cluster".into(), previous: None, late: vec![late], report: None };
+    let seal = Seal {
+        cluster: "cluster".into(),
+        previous: None,
+        late: vec![late],
+        bindings: ["prod".to_owned()].into(),
+        report: None,
+    };
     let entries = vec![
         Entry::Terms(Terms::of(&product)),
         Entry::Start(start),
