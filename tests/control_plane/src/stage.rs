@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Output},
     time::{Duration, SystemTime},
 };
 
@@ -121,6 +122,11 @@ impl Stage {
             listen,
             folder,
         }
+    }
+
+    /// Sets a variable of the operator's environment, for its next start.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        self.operator_env.push((key.to_owned(), value.into()));
     }
 
     /// Starts the operator, as the same pod every time.
@@ -259,6 +265,17 @@ impl Stage {
         reports.sort_by_key(|report| report["spec"]["hour"].as_str().unwrap_or_default().to_owned());
         let (_, books) = http_get(&format!("{}/_tollkeeper/books", self.aws_url)).await.unwrap();
         Observed { reports, books: serde_json::from_str(&books).unwrap() }
+    }
+
+    /// Runs another verb as a person who may do everything in this namespace, and returns what it has said.
+    pub fn ask(&self, args: &[&str]) -> Output {
+        Command::new(Program::Tollkeeper.path().unwrap())
+            .args(args)
+            .args(["--namespace", self.namespace.name()])
+            .env("KUBECONFIG", self.namespace.control_plane().kubeconfig())
+            .env("TOLLKEEPER_TEST_CLOCK", &self.clock)
+            .output()
+            .unwrap()
     }
 
     /// Waits until this many reports are settled.
