@@ -176,7 +176,7 @@ async fn of_two_writers_of_a_statement_one_loses(statements: &dyn Statements, na
     assert_eq!(statements.remove(&created).await, Err(LedgerError::Stale(created.key())));
     let mut of_product = statements.all().await.unwrap();
     of_product.retain(|stored| stored.product().name == "stated");
-    assert_eq!(of_product, [replaced.clone()]);
+    assert_eq!(of_product, std::slice::from_ref(&replaced));
     statements.remove(&replaced).await.unwrap();
     statements.remove(&replaced).await.unwrap();
     assert_eq!(statements.replace(&replaced, &open).await, Err(LedgerError::Gone(replaced.key())));

@@ -18,7 +18,7 @@ pub(super) fn of_month(statements: &[StoredStatement], month: Month) -> Option<&
 }
 
 /// Runs of reports that follow each other: what lies between two runs was pruned.
-pub(super) fn runs<'a>(history: &'a [Entry]) -> impl Iterator<Item = &'a [Entry]> {
+pub(super) fn runs(history: &[Entry]) -> impl Iterator<Item = &[Entry]> {
     history.chunk_by(|before, after| after.report.body.previous.as_ref() == Some(&before.report.link()))
 }
 

@@ -55,7 +55,7 @@ pub enum Entry {
     /// The product, whenever it has changed; before the first tick.
     Terms(Terms),
     /// A binding as it was before its first recorded tick: at the hour's start, or after a restart.
-    Start(Start),
+    Start(Box<Start>),
     /// A tick that ran. Ticks that nobody ran have no entry.
     Tick(RecordedTick),
     /// The seal; the last entry.

@@ -64,7 +64,7 @@ fn a_recording_is_what_was_recorded() {
     };
     let entries = vec![
         Entry::Terms(Terms::of(&product)),
-        Entry::Start(start),
+        Entry::Start(Box::new(start)),
         Entry::Tick(tick()),
         Entry::Seal(Box::new(seal)),
     ];

@@ -122,7 +122,7 @@ impl Hour {
             if self.bindings.get(&binding.uid) != Some(*binding) {
                 self.bindings.insert(binding.uid.clone(), (*binding).clone());
                 let start = Start { binding: (*binding).clone(), tally: (*tally).clone() };
-                self.entry(&Entry::Start(start));
+                self.entry(&Entry::Start(Box::new(start)));
             }
         }
     }
