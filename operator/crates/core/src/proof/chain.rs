@@ -9,6 +9,7 @@ use crate::{
     ledger::Entry,
     month::Month,
     report::Link,
+    settlement::RecordState,
     statement::{StatementBody, StoredStatement},
 };
 
@@ -29,6 +30,7 @@ pub(super) fn problems(history: &[Entry], statements: &[StoredStatement]) -> Vec
         // Reports in a wrong order follow nothing: one cause is enough.
         return found;
     }
+    found.extend(history.iter().flat_map(receipts));
     let names: BTreeSet<String> = history.iter().map(|entry| entry.report.name()).collect();
     for run in runs(history) {
         let Some(first) = run.first() else { continue };
@@ -43,6 +45,20 @@ pub(super) fn problems(history: &[Entry], statements: &[StoredStatement]) -> Vec
         }));
     }
     found
+}
+
+/// What AWS took, it gave an id.
+fn receipts(entry: &Entry) -> impl Iterator<Item = Problem> {
+    let lost = entry
+        .settlement
+        .records
+        .iter()
+        .filter(|record| record.state == RecordState::Accepted && record.metering_record_id.is_none());
+    lost.map(|record| {
+        Problem::new(Kind::Edited, entry.key(), "it is Accepted without AWS's id of it")
+            .of_record(&record.dimension)
+            .in_field("status.records[].meteringRecordId")
+    })
 }
 
 fn order(history: &[Entry]) -> Vec<Problem> {

@@ -8,7 +8,7 @@ use crate::{
     identity::{Digest, ObjectKey},
     ledger::Entry,
     report::{SealedReport, canonical},
-    settlement::{RecordState, RecordStatus, Settlement},
+    settlement::{RecordStatus, Settlement},
     statement::{Statement, StoredStatement},
 };
 
@@ -49,12 +49,6 @@ pub fn entry(object: &Value) -> Result<Entry, Problem> {
     if !sealed.eq(status.records.iter().map(|record| &record.dimension)) {
         let message = "its status does not name the dimensions of its spec".to_owned();
         return Err(edited("status.records", message));
-    }
-    for record in &status.records {
-        if record.state == RecordState::Accepted && record.metering_record_id.is_none() {
-            let message = "it is Accepted without AWS's id of it".to_owned();
-            return Err(edited("status.records[].meteringRecordId", message).of_record(&record.dimension));
-        }
     }
     let settlement = Settlement { records: status.records };
     Ok(Entry { namespace: key.namespace, report, settlement, version: version(object) })

@@ -4,6 +4,8 @@
 //! first `format` and `exported`, then the objects, last `digests`. Every object has the digests of its parts there, so
 //! that an edit of anything is found and named; `digests.all` fixes the list itself and the first line.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -92,8 +94,9 @@ impl ObjectDigest {
         }
     }
 
-    fn is_of(&self, other: &Self) -> bool {
-        (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    /// What it is of.
+    fn name(&self) -> (&str, &str, &str) {
+        (&self.kind, &self.namespace, &self.name)
     }
 
     fn label(&self) -> String {
@@ -191,33 +194,34 @@ impl Export {
             found.push(Problem::new(Kind::Edited, "the export", message).in_field("digests"));
         }
         let there: Vec<ObjectDigest> = objects(&self.material).map(ObjectDigest::of).collect();
+        let mut by_name: BTreeMap<_, Vec<&ObjectDigest>> = BTreeMap::new();
+        for one in &there {
+            by_name.entry(one.name()).or_default().push(one);
+        }
         for expected in &digests.objects {
-            let same: Vec<&ObjectDigest> = there.iter().filter(|one| one.is_of(expected)).collect();
-            match same.as_slice() {
-                [] => found.push(Problem::new(
+            match by_name.remove(&expected.name()).as_deref() {
+                None | Some([]) => found.push(Problem::new(
                     Kind::Missing,
                     expected.label(),
                     "it was exported, and is not in the file",
                 )),
-                [one, rest @ ..] => {
+                Some([one, rest @ ..]) => {
                     if !rest.is_empty() {
-                        found.push(Problem::new(
-                            Kind::Duplicated,
-                            expected.label(),
-                            "it is in the file twice",
-                        ));
+                        let message = "it is in the file twice";
+                        found.push(Problem::new(Kind::Duplicated, expected.label(), message));
                     }
                     found.extend(edits(expected, one));
                 }
             }
         }
-        for one in there.iter().filter(|one| !digests.objects.iter().any(|expected| one.is_of(expected))) {
+        for one in by_name.into_values().flatten() {
             found.push(Problem::new(Kind::Edited, one.label(), "it was not exported, and is in the file"));
         }
         let is_same_order =
             there.iter().map(ObjectDigest::label).eq(digests.objects.iter().map(ObjectDigest::label));
         if found.is_empty() && !is_same_order {
-            let moved = there.iter().zip(&digests.objects).find(|(one, expected)| !one.is_of(expected));
+            let moved =
+                there.iter().zip(&digests.objects).find(|(one, expected)| one.name() != expected.name());
             let label = moved.map_or_else(|| "the export".to_owned(), |(one, _)| one.label());
             found.push(Problem::new(Kind::OutOfOrder, label, "it is not where it was in the export"));
         }

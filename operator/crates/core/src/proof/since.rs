@@ -18,13 +18,17 @@ use crate::{
 /// one that an installation has is not written anywhere.
 const SHORTEST_RETENTION: u32 = 2;
 
+/// What reports say, by namespace and name.
+type Specs<'a> = BTreeMap<(&'a str, &'a str), &'a Value>;
+
 /// What cannot have become of `earlier` by the rules of the ledger.
 pub fn changed_since(earlier: &Material, now: &Material) -> Vec<Problem> {
     let ((before, _), (after, _)) = (earlier.books(), now.books());
+    let (earlier, now) = (specs(earlier), specs(now));
     let mut found = Vec::new();
     for (product, before) in &before {
         match after.get(product) {
-            Some(after) => found.extend(changes(before, after, earlier, now)),
+            Some(after) => found.extend(changes(before, after, &earlier, &now)),
             None => found.push(Problem::new(
                 Kind::Missing,
                 product,
@@ -35,7 +39,7 @@ pub fn changed_since(earlier: &Material, now: &Material) -> Vec<Problem> {
     found
 }
 
-fn changes(before: &Books, after: &Books, earlier: &Material, now: &Material) -> Vec<Problem> {
+fn changes(before: &Books, after: &Books, earlier: &Specs<'_>, now: &Specs<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
     let (was, is) = (before.history.last(), after.history.last());
     if let (Some(was), Some(is)) = (was, is)
@@ -49,7 +53,9 @@ fn changes(before: &Books, after: &Books, earlier: &Material, now: &Material) ->
     for entry in &before.history {
         match now_by_key.get(&entry.key()) {
             Some(now_entry) => {
-                let specs = (spec_of(earlier, &entry.key()), spec_of(now, &entry.key()));
+                let key = entry.key();
+                let place = (key.namespace.as_str(), key.name.as_str());
+                let specs = (earlier.get(&place).copied(), now.get(&place).copied());
                 found.extend(changed_report(entry, now_entry, specs));
             }
             None => found.extend(lost_report(entry, &after.statements)),
@@ -61,12 +67,17 @@ fn changes(before: &Books, after: &Books, earlier: &Material, now: &Material) ->
     found
 }
 
-fn spec_of<'a>(material: &'a Material, key: &ObjectKey) -> Option<&'a Value> {
-    let is_it = |object: &&Value| {
-        object.pointer("/metadata/name").and_then(Value::as_str) == Some(&key.name)
-            && object.pointer("/metadata/namespace").and_then(Value::as_str) == Some(&key.namespace)
-    };
-    material.reports.iter().find(is_it)?.get("spec")
+/// The specs of all reports, by where they are.
+fn specs(material: &Material) -> Specs<'_> {
+    material
+        .reports
+        .iter()
+        .filter_map(|object| {
+            let namespace = object.pointer("/metadata/namespace")?.as_str()?;
+            let name = object.pointer("/metadata/name")?.as_str()?;
+            Some(((namespace, name), object.get("spec")?))
+        })
+        .collect()
 }
 
 fn changed_report(was: &Entry, is: &Entry, specs: (Option<&Value>, Option<&Value>)) -> Vec<Problem> {

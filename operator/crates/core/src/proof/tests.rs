@@ -240,6 +240,15 @@ fn a_decision_that_disappears_is_named() {
 }
 
 #[test]
+fn an_accepted_record_without_its_receipt_is_named() {
+    let mut ledger = fresh(3);
+    ledger.reports[1]["status"]["records"][0].as_object_mut().unwrap().remove("meteringRecordId");
+    let found = prove(&ledger).problems;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].field.as_deref(), Some("status.records[].meteringRecordId"));
+}
+
+#[test]
 fn a_first_report_in_the_middle_of_a_product_is_no_beginning() {
     let mut all = history("2026-11-08T00:00:00Z", 3);
     let orphan = sealed("2026-11-08T03:00:00Z".parse().unwrap(), None, &[]);
