@@ -200,3 +200,64 @@ async fn a_person_decides_and_the_product_is_well_again() {
     .unwrap();
     assert!(stage.ask(&["report", "verify"]).status.success());
 }
+
+#[tokio::test]
+async fn old_reports_are_rolled_up_and_pruned_with_the_rights_of_the_chart() {
+    let stage = Stage::at("books", "2026-11-21T13:55:00Z").await;
+    let accept = |record: RecordStatus| RecordStatus {
+        state: RecordState::Accepted,
+        metering_record_id: Some("record".to_owned()),
+        attempts: 1,
+        ..record
+    };
+    let first = seal(&stage, "2026-11-10T11:00:00Z", None, accept).await;
+    let second = seal(&stage, "2026-11-10T12:00:00Z", Some(&first), accept).await;
+    let third = seal(&stage, "2026-11-10T13:00:00Z", Some(&second), accept).await;
+    let earlier = tempfile::NamedTempFile::new().unwrap();
+    fs::write(earlier.path(), stage.ask(&["report", "export"]).stdout).unwrap();
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&stage.product("vecdb", CODE, workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    let observed = wait_until("two reports to be pruned and one to be sealed", PATIENCE, async || {
+        let observed = stage.observe().await;
+        let names: Vec<&str> =
+            observed.reports.iter().filter_map(|report| report["metadata"]["name"].as_str()).collect();
+        if names.first() == Some(&third.name().as_str()) && names.len() > 1 {
+            Ok(observed.clone())
+        } else {
+            Err(format!("{names:?}"))
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(observed.reports[1]["spec"]["previous"]["hash"], json!(third.hash), "the chain goes on");
+
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", "UsageStatement"));
+    let statements: Api<DynamicObject> =
+        Api::namespaced_with(stage.namespace.client(), stage.namespace.name(), &resource);
+    let statement = statements.get("vecdb-202611").await.unwrap().data["spec"].clone();
+    assert_eq!(
+        (&statement["reports"], &statement["prunedThrough"]),
+        (&json!(3), &json!("2026-11-10T12:00:00Z"))
+    );
+    assert_eq!(statement["days"][0]["root"], json!(third.hash));
+    assert_eq!(statement["totals"][0]["billed"], "15.000000");
+
+    let since = earlier.path().display().to_string();
+    let verified = stage.ask(&["report", "verify", "--since-export", &since]);
+    assert!(verified.status.success(), "{}", said(&verified));
+    let explained = stage.ask(&["report", "explain", "vecdb", "2026-11-10T11:00:00Z", "instances"]);
+    assert_eq!(explained.status.code(), Some(1));
+    assert!(complained(&explained).contains("its reports were pruned"), "{}", complained(&explained));
+
+    statements.delete("vecdb-202611", &DeleteParams::default()).await.unwrap();
+    let verified = stage.ask(&["report", "verify"]);
+    assert!(
+        said(&verified).contains("/vecdb-2026111012: "),
+        "nothing says that it was pruned: {}",
+        said(&verified)
+    );
+}
