@@ -58,10 +58,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [tollkeeper.dev]
   resources: [marketplaceproducts/finalizers, licensebindings/finalizers]
   verbs: [update, patch]
-# The ledger is the operator's own.
+# The ledger is the operator's own. `delete` is for what statements have counted, and for statements past their retention.
 - apiGroups: [tollkeeper.dev]
-  resources: [usagereports, usagestatements]
-  verbs: [create, get, list, watch, update, patch, delete]
+  resources: [usagereports]
+  verbs: [create, get, list, patch, delete]
+- apiGroups: [tollkeeper.dev]
+  resources: [usagestatements]
+  verbs: [create, list, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -1,6 +1,7 @@
 //! The way to the cluster: `KUBECONFIG` and its current context, or the pod's own service account.
 
-use kube::Client;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{Api, Client, api::PostParams, config::Kubeconfig};
 
 use super::Failure;
 
@@ -15,4 +16,34 @@ pub(super) async fn client() -> Result<(Client, String), Failure> {
     let client = Client::try_from(config)
         .map_err(|error| Failure::new(format!("the Kubernetes client cannot be made: {error}")))?;
     Ok((client, namespace))
+}
+
+/// The person behind the client.
+pub(super) struct Person {
+    pub(super) name: String,
+    /// Whether the API server says so, and not just their kubeconfig.
+    pub(super) is_verified: bool,
+}
+
+/// Asks the API server who is asking. Servers before 1.28 do not tell; then it is the user of the current context.
+pub(super) async fn person(client: &Client) -> Result<Person, Failure> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let reviewed = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let told = match reviewed {
+        Ok(review) => review.status.and_then(|status| status.user_info).and_then(|user| user.username),
+        Err(kube::Error::Api(status)) if status.code < 500 => None,
+        Err(error) => return Err(Failure::new(format!("the API server does not say who you are: {error}"))),
+    };
+    Ok(match told {
+        Some(name) => Person { name, is_verified: true },
+        None => Person { name: configured_user(), is_verified: false },
+    })
+}
+
+fn configured_user() -> String {
+    let user = Kubeconfig::read().ok().and_then(|config| {
+        let current = config.current_context?;
+        config.contexts.into_iter().find(|context| context.name == current)?.context?.user
+    });
+    user.unwrap_or_else(|| "a pod's service account".to_owned())
 }

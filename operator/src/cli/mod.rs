@@ -5,6 +5,7 @@ mod cluster;
 mod compile_plugin;
 mod crds;
 mod log;
+mod money;
 mod plugin;
 mod print;
 mod registry;

@@ -106,7 +106,8 @@ impl Process {
         let future = {
             let (roster, stop) = (roster.clone(), stop.clone());
             async move {
-                let metering = meter::run(house, roster.clone(), sealed.clone(), assigned, stop.clone());
+                let metering =
+                    meter::run(house, roster.clone(), sealed.clone(), None, assigned, stop.clone());
                 let settling = report::run(settler, teller, || policies.clone(), &roster, &sealed, &stop);
                 futures::join!(metering, settling);
             }

@@ -46,7 +46,6 @@ fn expected(list: &[(&str, &str, &[&str])]) -> Rights {
 
 /// What the code does in every namespace. Keep it in step with the verbs that the operator uses.
 fn everywhere() -> Rights {
-    let ledger: &[&str] = &["create", "get", "list", "watch", "update", "patch", "delete"];
     expected(&[
         ("tollkeeper.dev", "marketplaceproducts", &["get", "list", "watch", "patch"]),
         ("tollkeeper.dev", "licensebindings", &["get", "list", "watch", "patch"]),
@@ -54,8 +53,8 @@ fn everywhere() -> Rights {
         ("tollkeeper.dev", "licensebindings/status", &["update", "patch"]),
         ("tollkeeper.dev", "marketplaceproducts/finalizers", &["update", "patch"]),
         ("tollkeeper.dev", "licensebindings/finalizers", &["update", "patch"]),
-        ("tollkeeper.dev", "usagereports", ledger),
-        ("tollkeeper.dev", "usagestatements", ledger),
+        ("tollkeeper.dev", "usagereports", &["create", "get", "list", "patch", "delete"]),
+        ("tollkeeper.dev", "usagestatements", &["create", "list", "patch", "delete"]),
         ("events.k8s.io", "events", &["create", "patch"]),
         ("", "pods", &["get", "list"]),
         ("", "configmaps", &["get"]),
@@ -69,6 +68,21 @@ fn the_cluster_wide_role_grants_what_the_code_needs_and_no_more() {
     let mut needed = everywhere();
     needed.extend(expected(&[("", "nodes", &["get", "list"]), ("", "namespaces", &["get", "list"])]));
     assert_eq!(rights(named(&objects, "ClusterRole", "", "toll-tollkeeper")), needed);
+}
+
+#[test]
+fn nobody_may_decide_about_records_until_somebody_says_so() {
+    let objects = rendered(&[]);
+    let role = named(&objects, "ClusterRole", "", "toll-tollkeeper-decide");
+    let needed = expected(&[("tollkeeper.dev", "usagereports", &["get", "patch"])]);
+    assert_eq!(rights(role), needed);
+    let labels = role["metadata"]["labels"].as_object().unwrap();
+    assert!(labels.keys().all(|label| !label.contains("aggregate-to")), "{labels:?}");
+    let bindings = of_kind(&objects, "ClusterRoleBinding").chain(of_kind(&objects, "RoleBinding"));
+    assert_eq!(
+        bindings.filter(|binding| text(binding, "/roleRef/name") == "toll-tollkeeper-decide").count(),
+        0
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Output},
     time::{Duration, SystemTime},
 };
 
@@ -75,7 +76,7 @@ impl Stage {
     pub async fn within(plane: &'static ControlPlane, prefix: &str, virtual_start: &str, scale: u32) -> Self {
         let namespace = plane.namespace(prefix).await.unwrap();
         rights::install(&namespace, Rights::Namespaced).await;
-        Self::set(namespace.clone(), namespace, virtual_start, scale).await
+        Self::put_up(namespace.clone(), namespace, virtual_start, scale).await
     }
 
     /// Sets the stage for an operator that watches every namespace, with what the chart grants by default. It lives in
@@ -84,12 +85,13 @@ impl Stage {
         let plane = ControlPlane::alone().await.unwrap();
         let home = plane.namespace("tollkeeper").await.unwrap();
         rights::install(&home, Rights::ClusterWide).await;
-        let mut stage = Self::set(home, plane.namespace("vecdb").await.unwrap(), virtual_start, SCALE).await;
+        let mut stage =
+            Self::put_up(home, plane.namespace("vecdb").await.unwrap(), virtual_start, SCALE).await;
         stage.operator_env.retain(|(name, _)| name != "TOLLKEEPER_NAMESPACES");
         stage
     }
 
-    async fn set(home: Namespace, namespace: Namespace, virtual_start: &str, scale: u32) -> Self {
+    async fn put_up(home: Namespace, namespace: Namespace, virtual_start: &str, scale: u32) -> Self {
         let plane = home.control_plane();
         let folder = tempfile::tempdir().unwrap();
         let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
@@ -121,6 +123,11 @@ impl Stage {
             listen,
             folder,
         }
+    }
+
+    /// Sets a variable of the operator's environment, for its next start.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        self.operator_env.push((key.to_owned(), value.into()));
     }
 
     /// Starts the operator, as the same pod every time.
@@ -259,6 +266,17 @@ impl Stage {
         reports.sort_by_key(|report| report["spec"]["hour"].as_str().unwrap_or_default().to_owned());
         let (_, books) = http_get(&format!("{}/_tollkeeper/books", self.aws_url)).await.unwrap();
         Observed { reports, books: serde_json::from_str(&books).unwrap() }
+    }
+
+    /// Runs another verb as a person who may do everything in this namespace, and returns what it has said.
+    pub fn ask(&self, args: &[&str]) -> Output {
+        Command::new(Program::Tollkeeper.path().unwrap())
+            .args(args)
+            .args(["--namespace", self.namespace.name()])
+            .env("KUBECONFIG", self.namespace.control_plane().kubeconfig())
+            .env("TOLLKEEPER_TEST_CLOCK", &self.clock)
+            .output()
+            .unwrap()
     }
 
     /// Waits until this many reports are settled.

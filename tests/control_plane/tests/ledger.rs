@@ -9,7 +9,7 @@ use tollkeeper_core::clock::Clock;
 use tollkeeper_kit::ControlPlane;
 use tollkeeper_ledger::{
     conformance,
-    kubernetes::{KubernetesLedger, Scope},
+    kubernetes::{KubernetesLedger, KubernetesStatements, Scope},
 };
 
 struct Still;
@@ -30,4 +30,14 @@ async fn the_ledger_in_the_api_server_conforms() {
     let scope = Scope::Namespaces(vec![namespace.name().to_owned()]);
     let ledger = KubernetesLedger::new(namespace.client(), scope, Arc::new(Still));
     conformance::suite(&ledger, namespace.name()).await;
+}
+
+#[tokio::test]
+async fn statements_in_the_api_server_conform() {
+    let plane = ControlPlane::shared().await.unwrap();
+    let namespace = plane.namespace("statements").await.unwrap();
+    let scope = Scope::Namespaces(vec![namespace.name().to_owned()]);
+    let ledger = KubernetesLedger::new(namespace.client(), scope.clone(), Arc::new(Still));
+    let statements = KubernetesStatements::new(namespace.client(), scope);
+    conformance::statements(&ledger, &statements, namespace.name()).await;
 }

@@ -263,7 +263,10 @@ impl Phase {
 /// What became of one record.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("oldSelf.state != 'Accepted' || self.state == 'Accepted'").message("what AWS has accepted stays accepted"))]
+#[x_kube(
+    validation = Rule::new("oldSelf.state != 'Accepted' || self.state == 'Accepted'").message("what AWS has accepted stays accepted"),
+    validation = Rule::new("!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size())").message("a decision is never taken away")
+)]
 pub struct RecordStatus {
     /// The dimension.
     #[schemars(regex(pattern = schema::DIMENSION), length(min = 1, max = 255))]
@@ -290,6 +293,41 @@ pub struct RecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub message: Option<String>,
+    /// What people have decided about it with `tollkeeper report`, oldest first: at most 16. Only ever added to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub decisions: Vec<Decision>,
+}
+
+/// A person's decision about a record.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// Resolve: AWS has taken it, as the person has seen. WriteOff: given up. Release: to be billed after all.
+    /// Acknowledge: the rejection has been seen.
+    pub kind: DecisionKind,
+    /// The state that the record was in.
+    pub from: RecordState,
+    /// Who decided.
+    #[schemars(length(max = 1024))]
+    pub by: String,
+    /// Whether the API server has confirmed who it was. If not, `by` is the name in the person's kubeconfig.
+    pub verified: bool,
+    /// When.
+    #[schemars(schema_with = "schema::moment")]
+    pub at: Timestamp,
+    /// Why, in the person's own words.
+    #[schemars(length(min = 1, max = 4096))]
+    pub reason: String,
+}
+
+/// What was decided.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The field says what they mean.
+pub enum DecisionKind {
+    Resolve,
+    WriteOff,
+    Release,
+    Acknowledge,
 }
 
 /// The state of a record.

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{schema, shared::LocalRef};
+use crate::{report::PreviousReport, schema, shared::LocalRef};
 
 /// A month of a product.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -51,6 +51,16 @@ pub struct UsageStatementSpec {
     pub month: String,
     /// How many reports it sums up.
     pub reports: u32,
+    /// Start of the last hour that it sums up, UTC.
+    #[schemars(regex(pattern = schema::HOUR), length(max = 20))]
+    pub through: String,
+    /// Reports up to this hour may have been pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = schema::HOUR), length(max = 20))]
+    pub pruned_through: Option<String>,
+    /// The report before the month's first one. Left out in a product's first month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousReport>,
     /// Totals of the month, one a dimension: at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["dimension"]))]
@@ -59,27 +69,65 @@ pub struct UsageStatementSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 31), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["day"]))]
     pub days: Vec<DayRoot>,
+    /// Reports with records that have not ended; these records count as held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 744), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["hour"]))]
+    pub open: Vec<OpenReport>,
+    /// SHA-256 over the canonical JSON of the rest of the spec.
+    #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
+    pub hash: String,
 }
 
 /// A dimension's month. All amounts have six decimal places.
+///
+/// With rounding Carry, the remainder of the month before + measured + carriedIn = billed + rejected + writtenOff + held +
+/// carriedForward + remainder.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct DimensionTotal {
     /// The dimension.
     #[schemars(regex(pattern = schema::DIMENSION), length(min = 1, max = 255))]
     pub dimension: String,
+    /// How many records AWS accepted.
+    pub records: u32,
     /// What was measured in the month's hours, without what was carried into them.
-    #[schemars(regex(pattern = schema::QUANTITY))]
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
     pub measured: String,
+    /// Late usage of earlier hours that these hours' records include.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
+    pub carried_in: String,
     /// What AWS accepted.
-    #[schemars(regex(pattern = schema::QUANTITY))]
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
     pub billed: String,
+    /// What AWS refused for good.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
+    pub rejected: String,
     /// What was given up.
-    #[schemars(regex(pattern = schema::QUANTITY))]
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
     pub written_off: String,
-    /// What a person must still decide about.
-    #[schemars(regex(pattern = schema::QUANTITY))]
+    /// What has not ended: a person must still decide about it, or a later hour carries it.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
     pub held: String,
+    /// What a later hour's record includes.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
+    pub carried_forward: String,
+    /// What the last hour leaves to the next.
+    #[schemars(regex(pattern = schema::QUANTITY), length(max = 37))]
+    pub remainder: String,
+}
+
+/// A report with records that have not ended.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct OpenReport {
+    /// Start of its hour, UTC.
+    #[schemars(regex(pattern = schema::HOUR), length(max = 20))]
+    pub hour: String,
+    /// Its hash.
+    #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
+    pub hash: String,
+    /// The dimensions whose records have not ended.
+    #[schemars(length(max = 200), inner(length(max = 255)))]
+    pub dimensions: Vec<String>,
 }
 
 /// One day of the hash chain.
@@ -90,7 +138,7 @@ pub struct DayRoot {
     pub day: String,
     /// How many reports the day has.
     pub reports: u32,
-    /// The root of the day: it fixes the hashes of all of its reports.
+    /// The hash of the day's last report: by the hash chain it fixes all reports of the day and before.
     #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
     pub root: String,
 }

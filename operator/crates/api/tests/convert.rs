@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{binding, product, report, with};
+use common::{binding, product, report, statement, with};
 use serde_json::{Value, json};
 use tollkeeper_api::{
     LicenseBinding, MarketplaceProduct, UsageReport,
@@ -239,4 +239,27 @@ fn the_columns_of_a_report_are_counted() {
     status.count();
     assert_eq!((status.accepted, status.unsettled), (1, 2));
     assert_eq!(serde_json::to_value(Phase::NeedsAttention).unwrap(), Phase::NeedsAttention.as_str());
+}
+
+/// The core writes statements, and records with their decisions, as JSON of its own: it must be that of the kinds.
+#[test]
+fn what_the_core_writes_is_what_the_kinds_say() {
+    let object = statement();
+    let written: tollkeeper_core::statement::Statement =
+        serde_json::from_value(object["spec"].clone()).unwrap();
+    let kind: tollkeeper_api::UsageStatementSpec = serde_json::from_value(object["spec"].clone()).unwrap();
+    assert_eq!(serde_json::to_value(&written).unwrap(), object["spec"]);
+    assert_eq!(serde_json::to_value(&kind).unwrap(), object["spec"]);
+
+    let record = serde_json::json!({
+        "dimension": "gb_hours", "state": "WrittenOff", "attempts": 1, "reason": "Decided",
+        "decisions": [{
+            "kind": "WriteOff", "from": "Held", "by": "alice", "verified": false, "at": "2026-11-21T15:05:00Z",
+            "reason": "the buyer agrees",
+        }],
+    });
+    let written: tollkeeper_core::settlement::RecordStatus = serde_json::from_value(record.clone()).unwrap();
+    let kind: tollkeeper_api::report::RecordStatus = serde_json::from_value(record.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&written).unwrap(), record);
+    assert_eq!(serde_json::to_value(&kind).unwrap(), record);
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{binding, product, report, with};
+use common::{binding, product, report, statement, with};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel::Validator;
 use serde_json::{Value, json};
@@ -48,6 +48,7 @@ fn the_examples_pass() {
         (MarketplaceProduct::crd(), product()),
         (LicenseBinding::crd(), binding()),
         (UsageReport::crd(), report()),
+        (UsageStatement::crd(), statement()),
     ] {
         assert_eq!(refusal(&definition, &object, Some(&object)), "", "an update that changes nothing");
     }
@@ -263,12 +264,31 @@ fn what_aws_accepted_stays_accepted() {
 }
 
 #[test]
+fn a_decision_is_never_taken_away() {
+    let schema = schema(&UsageReport::crd());
+    let record = &schema["properties"]["status"]["properties"]["records"]["items"];
+    let decision = json!({
+        "kind": "WriteOff", "from": "Held", "by": "alice", "verified": true, "at": "2026-11-21T15:05:00Z", "reason": "agreed",
+    });
+    let status = |decisions: usize| {
+        let mut status = json!({"dimension": "gb_hours", "state": "WrittenOff", "attempts": 1});
+        if decisions > 0 {
+            status["decisions"] = json!(vec![decision.clone(); decisions]);
+        }
+        status
+    };
+    let change = |from: usize, to: usize| Validator::new().validate(record, &status(to), Some(&status(from)));
+    for (from, to) in [(0, 0), (0, 1), (1, 1), (1, 2)] {
+        assert!(change(from, to).is_ok(), "{from} to {to}");
+    }
+    assert!(change(1, 0).is_err());
+    assert!(change(2, 1).is_err());
+}
+
+#[test]
 fn a_statement_stays_with_its_month() {
     let definition = UsageStatement::crd();
-    let statement = json!({
-        "apiVersion": "tollkeeper.dev/v1alpha1", "kind": "UsageStatement", "metadata": {"name": "vecdb-202611"},
-        "spec": {"productRef": {"name": "vecdb"}, "productCode": "4pz5", "month": "2026-11", "reports": 1},
-    });
+    let statement = statement();
     accepted(&definition, &statement);
     let changes = [
         ("/spec/month", json!("2026-12"), "its month"),

@@ -7,6 +7,7 @@ pub mod binding;
 pub mod calls;
 pub mod collect;
 pub mod conditions;
+pub mod decision;
 pub mod events;
 #[cfg(test)]
 mod fake;
@@ -15,5 +16,6 @@ pub mod meter;
 pub mod product;
 pub mod report;
 pub mod roster;
+pub mod statement;
 pub mod watch;
 pub mod work;

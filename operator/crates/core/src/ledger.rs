@@ -105,6 +105,7 @@ pub trait Ledger: Send + Sync {
     /// A product's reports of the hours from `since` on, oldest first.
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError>;
 
-    /// Deletes a product's settled reports of hours before `before`.
-    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError>;
+    /// Deletes these reports, each only if it still has the version that was read, and returns how many went. What may be
+    /// deleted is decided by [`crate::statement::plan()`], which has counted exactly these versions.
+    async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError>;
 }

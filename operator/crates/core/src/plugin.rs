@@ -25,7 +25,7 @@ pub struct Manifest {
 }
 
 /// What one call of a plugin may use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PluginLimits {
     /// Linear memory in bytes.
     pub memory: u64,

@@ -41,7 +41,8 @@ pub enum Rounding {
 }
 
 /// One dimension of a product.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Dimension {
     /// Its API name.
     pub name: DimensionName,
@@ -172,7 +173,7 @@ impl Product {
 }
 
 /// A binding that is metered.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Binding {
     /// Its object.
     pub key: ObjectKey,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    decision::Decision,
     hour::BillingHour,
     identity::DimensionName,
     metering::{Outcome, Refusal},
@@ -46,7 +47,7 @@ impl RecordState {
         matches!(self, Self::Accepted | Self::Rejected | Self::CarriedForward | Self::WrittenOff)
     }
 
-    /// Whether a person should look at it.
+    /// Whether a person should look at it, unless one has said that they did: [`RecordStatus::needs_attention`].
     pub const fn needs_attention(self) -> bool {
         matches!(self, Self::Rejected | Self::Ambiguous | Self::Expired | Self::Held)
     }
@@ -95,6 +96,9 @@ pub struct RecordStatus {
     /// One sentence about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What people have decided about it, oldest first. Only ever added to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
 }
 
 /// A report as a whole.
@@ -149,11 +153,11 @@ impl Settlement {
     /// The report as a whole.
     pub fn phase(&self) -> Phase {
         let any = |state: RecordState| self.records.iter().any(|record| record.state == state);
-        if self.records.iter().any(|record| record.state.needs_attention()) {
+        if self.records.iter().any(RecordStatus::needs_attention) {
             Phase::NeedsAttention
         } else if any(RecordState::Sending) {
             Phase::Sending
-        } else if any(RecordState::Sealed) {
+        } else if any(RecordState::Sealed) || any(RecordState::Expired) {
             Phase::Sealed
         } else {
             Phase::Settled
@@ -201,6 +205,7 @@ impl RecordStatus {
             claim: None,
             reason: None,
             message: None,
+            decisions: vec![],
         }
     }
 
@@ -276,11 +281,13 @@ impl RecordStatus {
         )
     }
 
-    /// An expired record under the product's policy. `CarryForward` changes nothing until a later report carries it.
+    /// An expired record under the product's policy. `CarryForward` changes nothing until a later report carries it, and
+    /// so does a person who has released it.
     #[must_use]
     pub fn under(self, policy: LatePolicy) -> Self {
         match policy {
             LatePolicy::CarryForward => self,
+            _ if self.is_released() => self,
             LatePolicy::WriteOff => {
                 self.written_off("LatePolicy", "too late for AWS; the product's policy is WriteOff")
             }

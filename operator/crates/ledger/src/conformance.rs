@@ -6,15 +6,17 @@
     reason = "a test suite: it fails by panicking"
 )]
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     hour::BillingHour,
     identity::{ClientToken, Digest, ObjectKey},
     ledger::{Created, Entry, Ledger, LedgerError},
     metering::Outcome,
+    month::Month,
     product::Mode,
     report::{Evidence, LocalReference, Remainder, ReportBody, SealedRecord, SealedReport},
     settlement::{Attempt, Claim, RecordState, Settlement},
+    statement::{Plan, Retention, Statements, plan, rolled_up},
 };
 
 /// A report of one record.
@@ -76,7 +78,7 @@ pub async fn suite(ledger: &dyn Ledger, namespace: &str) {
     of_two_writers_one_loses(ledger, namespace).await;
     only_settled_reports_leave_the_scan(ledger, namespace).await;
     a_missing_report_is_gone(ledger, namespace).await;
-    history_is_in_order_and_pruning_keeps_what_is_open(ledger, namespace).await;
+    history_is_in_order_and_pruning_takes_only_what_it_has_read(ledger, namespace).await;
 }
 
 async fn the_second_report_of_an_hour_is_not_created(ledger: &dyn Ledger, namespace: &str) {
@@ -126,7 +128,7 @@ async fn a_missing_report_is_gone(ledger: &dyn Ledger, namespace: &str) {
     assert_eq!(swap, Err(LedgerError::Gone(entry.key())));
 }
 
-async fn history_is_in_order_and_pruning_keeps_what_is_open(ledger: &dyn Ledger, namespace: &str) {
+async fn history_is_in_order_and_pruning_takes_only_what_it_has_read(ledger: &dyn Ledger, namespace: &str) {
     let product = ObjectKey::new(namespace, "history");
     let second = created(ledger, namespace, &report("history", hour().next(), 5)).await;
     let first = created(ledger, namespace, &report("history", hour(), 5)).await;
@@ -136,14 +138,111 @@ async fn history_is_in_order_and_pruning_keeps_what_is_open(ledger: &dyn Ledger,
     assert_eq!(hours(ledger.history(&product, hour()).await.unwrap()), [hour(), hour().next()]);
     assert_eq!(hours(ledger.history(&product, hour().next()).await.unwrap()), [hour().next()]);
     let sending = ledger.compare_and_swap(&second, &claimed(&second, "a")).await.unwrap();
-    ledger.compare_and_swap(&sending, &accepted(&sending)).await.unwrap();
-    assert_eq!(ledger.prune(&product, hour().next().next()).await.unwrap(), 1);
+    let settled = ledger.compare_and_swap(&sending, &accepted(&sending)).await.unwrap();
+    assert_eq!(ledger.prune(&[second, sending]).await.unwrap(), 0, "they have changed since they were read");
+    assert_eq!(ledger.prune(std::slice::from_ref(&settled)).await.unwrap(), 1);
+    assert_eq!(ledger.prune(&[settled]).await.unwrap(), 0, "it is gone");
     assert_eq!(ledger.history(&product, hour()).await.unwrap(), [first]);
+}
+
+/// Runs the suite of statements in `namespace`, which must hold neither reports nor statements.
+pub async fn statements(ledger: &dyn Ledger, statements: &dyn Statements, namespace: &str) {
+    of_two_writers_of_a_statement_one_loses(statements, namespace).await;
+    for crash_after in 0..=CALLS_OF_A_DAY {
+        a_crash_between_roll_up_and_pruning_is_made_up_for(ledger, statements, namespace, crash_after).await;
+    }
+}
+
+async fn of_two_writers_of_a_statement_one_loses(statements: &dyn Statements, namespace: &str) {
+    let first = report("stated", hour(), 5);
+    let entry = Entry {
+        namespace: namespace.to_owned(),
+        settlement: Settlement::of(&first, Mode::Live),
+        report: first,
+        version: "1".to_owned(),
+    };
+    let (month, horizon) = (Month::of(hour()), hour().next().next());
+    let open = rolled_up(None, None, std::slice::from_ref(&entry), month, horizon).unwrap().sealed();
+    let created = statements.create(namespace, &open).await.unwrap();
+    assert_eq!(created.statement, open);
+    let again = statements.create(namespace, &open).await;
+    assert_eq!(again, Err(LedgerError::Stale(created.key())));
+    let done = Entry { settlement: accepted(&entry), ..entry };
+    let settled = rolled_up(Some(&open), None, &[done], month, horizon).unwrap().sealed();
+    assert_eq!(settled.body.open, [], "what is not there any more leaves nothing behind");
+    let replaced = statements.replace(&created, &settled).await.unwrap();
+    assert_eq!(replaced.statement, settled);
+    assert_eq!(statements.replace(&created, &open).await, Err(LedgerError::Stale(created.key())));
+    assert_eq!(statements.remove(&created).await, Err(LedgerError::Stale(created.key())));
+    let mut of_product = statements.all().await.unwrap();
+    of_product.retain(|stored| stored.product().name == "stated");
+    assert_eq!(of_product, std::slice::from_ref(&replaced));
+    statements.remove(&replaced).await.unwrap();
+    statements.remove(&replaced).await.unwrap();
+    assert_eq!(statements.replace(&replaced, &open).await, Err(LedgerError::Gone(replaced.key())));
+}
+
+/// One statement, and four reports to prune.
+const CALLS_OF_A_DAY: usize = 5;
+
+/// However many calls of a day's bookkeeping were made before the process died, the next process ends up with the same.
+async fn a_crash_between_roll_up_and_pruning_is_made_up_for(
+    ledger: &dyn Ledger,
+    statements: &dyn Statements,
+    namespace: &str,
+    crash_after: usize,
+) {
+    let name = format!("crash{crash_after}");
+    let product = ObjectKey::new(namespace, &name);
+    let mut previous: Option<SealedReport> = None;
+    let mut next = hour();
+    for _ in 0..CALLS_OF_A_DAY {
+        let mut body = report(&name, next, 5).body;
+        body.previous = previous.as_ref().map(SealedReport::link);
+        let sealed = body.sealed();
+        let entry = created(ledger, namespace, &sealed).await;
+        let sending = ledger.compare_and_swap(&entry, &claimed(&entry, "a")).await.unwrap();
+        ledger.compare_and_swap(&sending, &accepted(&sending)).await.unwrap();
+        previous = Some(sealed);
+        next = next.next();
+    }
+    let planned = async || {
+        let mut own = statements.all().await.unwrap();
+        own.retain(|stored| stored.product() == product);
+        let history = ledger.history(&product, BillingHour::of(Timestamp::UNIX_EPOCH)).await.unwrap();
+        let retention = Retention { reports: SignedDuration::from_hours(72), statements: 13 };
+        (plan(&history, &own, retention, "2026-11-26T07:00:00Z".parse().unwrap()), own, history)
+    };
+    let (first, _, _) = planned().await;
+    assert_eq!((first.write.len(), first.prune.len()), (1, CALLS_OF_A_DAY - 1));
+    let (none, statement) = &first.write[0];
+    assert_eq!(none, &None);
+    if crash_after > 0 {
+        statements.create(namespace, statement).await.unwrap();
+        ledger.prune(&first.prune[..crash_after - 1]).await.unwrap();
+    }
+    // Another process.
+    let (second, _, _) = planned().await;
+    for (old, statement) in &second.write {
+        assert_eq!(old, &None, "what is written is not written again");
+        statements.create(namespace, statement).await.unwrap();
+    }
+    ledger.prune(&second.prune).await.unwrap();
+    let (third, own, history) = planned().await;
+    assert_eq!(third, Plan::default(), "nothing is left to do");
+    assert_eq!(own.len(), 1);
+    assert_eq!(&own[0].statement, statement);
+    assert_eq!(history.iter().map(|entry| &entry.report).collect::<Vec<_>>(), [previous.as_ref().unwrap()]);
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::memory::MemoryLedger;
+    use crate::memory::{MemoryLedger, MemoryStatements};
+
+    #[tokio::test]
+    async fn statements_in_memory_conform() {
+        super::statements(&MemoryLedger::default(), &MemoryStatements::default(), "memory").await;
+    }
 
     #[tokio::test]
     async fn the_ledger_in_memory_conforms() {

@@ -14,6 +14,7 @@ use tollkeeper_core::{
     product::Binding,
     report::SealedReport,
     settlement::{Phase, Settlement},
+    statement::{Statement, Statements, StoredStatement},
     usage::Tally,
 };
 
@@ -100,13 +101,79 @@ impl Ledger for MemoryLedger {
         Ok(history)
     }
 
-    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError> {
+    async fn prune(&self, old: &[Entry]) -> Result<usize, LedgerError> {
         let mut entries = self.entries();
         let count = entries.len();
-        entries.retain(|_, entry| {
-            &entry.product() != product || entry.report.body.hour >= before || !entry.settlement.is_terminal()
-        });
+        for entry in old {
+            let key = entry.key();
+            if entries.get(&key).is_some_and(|stored| stored.version == entry.version) {
+                entries.remove(&key);
+            }
+        }
         Ok(count - entries.len())
+    }
+}
+
+/// Statements by name, each with a version that every write moves on.
+#[derive(Default)]
+pub struct MemoryStatements {
+    statements: Mutex<BTreeMap<ObjectKey, StoredStatement>>,
+}
+
+impl MemoryStatements {
+    fn statements(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, StoredStatement>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Statements for MemoryStatements {
+    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
+        let mut all: Vec<StoredStatement> = self.statements().values().cloned().collect();
+        all.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
+        Ok(all)
+    }
+
+    async fn create(&self, namespace: &str, statement: &Statement) -> Result<StoredStatement, LedgerError> {
+        let stored = StoredStatement {
+            namespace: namespace.to_owned(),
+            statement: statement.clone(),
+            version: "1".to_owned(),
+        };
+        let mut statements = self.statements();
+        if statements.contains_key(&stored.key()) {
+            return Err(LedgerError::Stale(stored.key()));
+        }
+        statements.insert(stored.key(), stored.clone());
+        Ok(stored)
+    }
+
+    async fn replace(
+        &self,
+        stored: &StoredStatement,
+        statement: &Statement,
+    ) -> Result<StoredStatement, LedgerError> {
+        let mut statements = self.statements();
+        let present = statements.get_mut(&stored.key()).ok_or_else(|| LedgerError::Gone(stored.key()))?;
+        if present.version != stored.version {
+            return Err(LedgerError::Stale(stored.key()));
+        }
+        let version: u64 = present.version.parse().unwrap_or_default();
+        present.version = (version + 1).to_string();
+        present.statement = statement.clone();
+        Ok(present.clone())
+    }
+
+    async fn remove(&self, stored: &StoredStatement) -> Result<(), LedgerError> {
+        let mut statements = self.statements();
+        match statements.get(&stored.key()).map(|present| present.version == stored.version) {
+            Some(true) => {
+                statements.remove(&stored.key());
+                Ok(())
+            }
+            Some(false) => Err(LedgerError::Stale(stored.key())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,28 +2,20 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use tollkeeper_core::{
-    audit, identity::ObjectKey, ledger::Entry, report::SealedRecord, settlement::RecordStatus,
-};
-use tollkeeper_ledger::kubernetes::{Found, KubernetesLedger, Scope};
+use tollkeeper_core::{audit, ledger::Entry, report::SealedRecord, settlement::RecordStatus};
+use tollkeeper_ledger::kubernetes::Found;
 
-use crate::{
-    cli::{
-        Failure, Output, cluster, print,
-        render::{self, Align},
-    },
-    clock,
+use super::{block_on, place::Place};
+use crate::cli::{
+    Failure, Output, print,
+    render::{self, Align},
 };
 
 /// List the records of the ledger, oldest first, and what they add up to.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Namespace to read; by default the one of the current context.
-    #[arg(long, short, env = "TOLLKEEPER_NAMESPACE")]
-    namespace: Option<String>,
-    /// Read all namespaces.
-    #[arg(long, short = 'A', env = "TOLLKEEPER_ALL_NAMESPACES", conflicts_with = "namespace")]
-    all_namespaces: bool,
+    #[command(flatten)]
+    place: Place,
     /// Only reports of this product.
     #[arg(long, env = "TOLLKEEPER_PRODUCT", value_name = "NAME")]
     product: Option<String>,
@@ -34,11 +26,7 @@ pub(crate) struct List {
 
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
-        let (found, place) = runtime.block_on(self.read())?;
+        let (found, place) = block_on(self.read())?;
         match self.output {
             Output::Json => print::json(&json(&found))?,
             Output::Text => print::text(self.text(&found, &place))?,
@@ -54,17 +42,9 @@ impl List {
 
     /// The reports, and where they were looked for.
     async fn read(&self) -> Result<(Found, String), Failure> {
-        let (client, own) = cluster::client().await?;
-        let (scope, place) = if self.all_namespaces {
-            (Scope::Cluster, "the cluster".to_owned())
-        } else {
-            let namespace = self.namespace.clone().unwrap_or(own);
-            let place = format!("the namespace {namespace}");
-            (Scope::Namespaces(vec![namespace]), place)
-        };
-        let ledger = KubernetesLedger::new(client, scope, clock::of_process(None));
-        let found = ledger.find(self.product.as_deref()).await.map_err(Failure::new)?;
-        Ok((found, place))
+        let cluster = self.place.cluster().await?;
+        let found = cluster.ledger().find(self.product.as_deref()).await.map_err(Failure::new)?;
+        Ok((found, cluster.place()))
     }
 
     fn text(&self, found: &Found, place: &str) -> String {
@@ -104,7 +84,7 @@ impl List {
     fn row(&self, entry: &Entry, record: &SealedRecord, status: &RecordStatus) -> Vec<String> {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         vec![
-            self.product_name(&entry.product()),
+            self.place.product_name(&entry.product()),
             entry.report.body.hour.to_string(),
             record.dimension.to_string(),
             record.quantity.to_string(),
@@ -128,7 +108,7 @@ impl List {
         ];
         let rows = audit::totals(&found.entries).into_iter().map(|((product, dimension), total)| {
             vec![
-                self.product_name(&product),
+                self.place.product_name(&product),
                 dimension.to_string(),
                 total.measured.to_string(),
                 total.billed.to_string(),
@@ -140,11 +120,6 @@ impl List {
             ]
         });
         render::table(&heads, &rows.collect::<Vec<_>>())
-    }
-
-    /// With its namespace where there may be several.
-    fn product_name(&self, product: &ObjectKey) -> String {
-        if self.all_namespaces { product.to_string() } else { product.name.clone() }
     }
 }
 

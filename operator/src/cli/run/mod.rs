@@ -1,9 +1,11 @@
 //! `tollkeeper run`: the operator. Wiring only: builds the parts, starts them, ends them in order.
 
 mod aws;
+mod books;
 mod health;
 mod metrics;
 mod plugins;
+mod recording;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -25,7 +27,9 @@ use tollkeeper_controller::{
     watch::{Scope, Seen, Watched, changed_keys},
     work::run_keyed,
 };
-use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
+use tollkeeper_core::{
+    clock::Clock, pace::Pace, plan::submission::Sender, product::Policy, recording::Recorder,
+};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_registry::Registries;
@@ -65,6 +69,10 @@ pub(crate) struct Run {
     /// Folder for what can be had again: plugins from registries. Without it, a restart pulls them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    keep: books::Keep,
+    #[command(flatten)]
+    record: recording::Record,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -104,6 +112,7 @@ pub(super) struct Parts {
     plugins: WasmHost,
     leadership: watch::Receiver<Leadership>,
     tenure: Arc<Tenure>,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 /// The term of one leadership: over when the lease ran out, or when the process is to end.
@@ -169,6 +178,7 @@ impl Run {
             plugins: plugins.host.clone(),
             leadership,
             tenure,
+            recorder: self.record.recorder()?,
         });
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
@@ -280,7 +290,8 @@ async fn work(
         Scope::Cluster => kubernetes::Scope::Cluster,
         Scope::Namespaces(names) => kubernetes::Scope::Namespaces(names.clone()),
     };
-    let ledger = Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope, parts.clock.clone()));
+    let ledger =
+        Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone()));
     let sealed = Arc::new(Notify::new());
     let house = House {
         cluster: String::new(),
@@ -289,7 +300,8 @@ async fn work(
         ledger: ledger.clone(),
         checkpoints: Arc::new(checkpoints(parts)),
     };
-    let meters = Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()));
+    let meters =
+        Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()).recording(parts.recorder.clone()));
     let products = Arc::new(ProductHouse {
         client: parts.client.clone(),
         clock: parts.clock.clone(),
@@ -343,7 +355,8 @@ async fn work(
         bindings: parts.bindings.clone(),
         products: parts.products.clone(),
     };
-    futures::join!(settle, reconcile_products, binding::run(&keeper, term));
+    let keep = books::keep(parts, run.keep, &ledger, ledger_scope, term);
+    futures::join!(settle, reconcile_products, binding::run(&keeper, term), keep);
     meters.stop().await;
     Ok(())
 }

@@ -10,12 +10,15 @@ use tollkeeper_core::{
 };
 
 use super::{
-    money::{amount, price, sum, usd},
+    money::{amount, price, sum},
     notable::{gaps, others},
     result::Simulation,
 };
 use crate::{
-    cli::render::{Align, table},
+    cli::{
+        money::usd,
+        render::{Align, table},
+    },
     manifest::Manifests,
 };
 

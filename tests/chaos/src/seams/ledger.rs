@@ -140,7 +140,7 @@ impl Ledger for ChaosLedger {
         self.read(Step::History, &self.last_history, read).await
     }
 
-    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError> {
-        self.hand.world.ledger.prune(product, before).await
+    async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError> {
+        self.hand.world.ledger.prune(entries).await
     }
 }

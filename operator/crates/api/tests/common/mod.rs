@@ -15,6 +15,10 @@ pub(crate) fn report() -> Value {
     example(include_str!("../examples/report.yaml"))
 }
 
+pub(crate) fn statement() -> Value {
+    example(include_str!("../examples/statement.yaml"))
+}
+
 fn example(yaml: &str) -> Value {
     serde_yaml::from_str(yaml).unwrap()
 }

@@ -14,8 +14,9 @@ use tollkeeper_core::{
     plan::seal::{self, LateUsage},
     product::{Binding, LatePolicy},
     quantity::Quantity,
+    recording::Seal,
     report::SealedReport,
-    settlement::{RecordState, Settlement},
+    settlement::{RecordState, RecordStatus, Settlement},
     usage::HourUsage,
 };
 
@@ -141,7 +142,7 @@ impl Meter {
     }
 
     async fn seal(&mut self, house: &House, hour: BillingHour) -> Result<(), LedgerError> {
-        let since = BillingHour::of(hour.start() - LATE_LOOKBACK);
+        let since = self.lookback(house, hour).await?;
         let history = house.ledger.history(&self.product.key, since).await?;
         self.refuse_what_is_behind(&history, since)?;
         let previous = history
@@ -152,21 +153,9 @@ impl Meter {
             .or_else(|| self.chain.as_ref().and_then(|chain| chain.last.as_ref()))
             .filter(|report| report.body.hour < hour)
             .cloned();
-        let late = late_usage(&history);
-        let usage: Vec<(&Binding, &HourUsage)> = self
-            .bindings
-            .values()
-            .filter_map(|metered| Some((&metered.binding, metered.tally.hour(hour)?)))
-            .collect();
-        let observed = seal::Observed {
-            cluster: &house.cluster,
-            product: &self.product,
-            hour,
-            usage: &usage,
-            previous: previous.as_ref(),
-            late: if self.product.policy.late == LatePolicy::CarryForward { &late } else { &[] },
-        };
-        let plan = seal::plan(&observed);
+        let late = late_usage(&history, self.product.policy.late);
+        let plan = self.plan_seal(&house.cluster, hour, previous.as_ref(), &late);
+        let mut outcome = None;
         if let Some(report) = plan.report {
             let settlement = Settlement::of(&report, self.product.mode);
             let sealed =
@@ -176,9 +165,11 @@ impl Meter {
                     Created::Existing(entry) => self.note_existing(entry, &report),
                 };
             settle_carried(house, &sealed, &history).await?;
+            outcome = Some(sealed.clone());
             self.chain = Some(Chain { last: Some(sealed) });
             self.findings.last_sealed = Some(hour);
         }
+        self.record_seal(hour, &house.cluster, previous, late, outcome);
         self.findings.dropped_tag_keys = plan.dropped_keys;
         for metered in self.bindings.values_mut() {
             metered.unsaved |= metered.tally.hour(hour).is_some();
@@ -198,6 +189,49 @@ impl Meter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The report of an hour from what has been measured. The same from the same measurements, always.
+    pub(super) fn plan_seal(
+        &self,
+        cluster: &str,
+        hour: BillingHour,
+        previous: Option<&SealedReport>,
+        late: &[LateUsage],
+    ) -> seal::Plan {
+        let usage: Vec<(&Binding, &HourUsage)> = self
+            .bindings
+            .values()
+            .filter_map(|metered| Some((&metered.binding, metered.tally.hour(hour)?)))
+            .collect();
+        let product = &self.product;
+        seal::plan(&seal::Observed { cluster, product, hour, usage: &usage, previous, late })
+    }
+
+    fn record_seal(
+        &self,
+        hour: BillingHour,
+        cluster: &str,
+        previous: Option<SealedReport>,
+        late: Vec<LateUsage>,
+        report: Option<SealedReport>,
+    ) {
+        let Some(recorder) = &self.recorder else { return };
+        let bindings = self.bindings.keys().map(|key| key.name.clone()).collect();
+        let seal = Seal { cluster: cluster.to_owned(), previous, late, bindings, report };
+        recorder.sealed(&self.product.key, hour, seal);
+    }
+
+    /// From which hour on reports decide what is late: all those that may carry a record which a person has released are
+    /// among them, however long the person has taken.
+    async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
+        let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
+        let open = house.ledger.scan_unsettled().await?;
+        let released = open.iter().filter(|entry| {
+            entry.product() == self.product.key
+                && entry.settlement.records.iter().any(RecordStatus::is_released)
+        });
+        Ok(released.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }
 
     fn note_sealed(&self, entry: Entry) -> SealedReport {
@@ -235,8 +269,8 @@ fn after(now: Timestamp, interval: SignedDuration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Expired usage that no report carries yet.
-fn late_usage(history: &[Entry]) -> Vec<LateUsage> {
+/// Expired usage that no report carries yet, and that the product's policy or a person wants carried.
+fn late_usage(history: &[Entry], policy: LatePolicy) -> Vec<LateUsage> {
     let carried: BTreeSet<_> = history
         .iter()
         .flat_map(|entry| &entry.report.body.records)
@@ -249,6 +283,7 @@ fn late_usage(history: &[Entry]) -> Vec<LateUsage> {
         })
         .filter(|(entry, (record, status))| {
             status.state == RecordState::Expired
+                && (policy == LatePolicy::CarryForward || status.is_released())
                 && !carried.contains(&(&record.dimension, entry.report.body.hour))
         })
         .map(|(entry, (record, _))| LateUsage {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tollkeeper_core::{
     identity::ObjectKey,
     product::{Binding, Product},
+    recording::Recorder,
 };
 
 use super::{House, LoadedPlugin, Meter};
@@ -51,13 +52,20 @@ pub struct Meters {
     house: House,
     roster: Arc<Roster>,
     sealed: Arc<Notify>,
+    recorder: Option<Arc<dyn Recorder>>,
     running: Mutex<BTreeMap<ObjectKey, Running>>,
 }
 
 impl Meters {
     /// None yet. `house.cluster` is replaced by each assignment's own; `sealed` is told of new reports.
     pub fn new(house: House, roster: Arc<Roster>, sealed: Arc<Notify>) -> Self {
-        Self { house, roster, sealed, running: Mutex::default() }
+        Self { house, roster, sealed, recorder: None, running: Mutex::default() }
+    }
+
+    /// The same, and each leaves what it sees with this recorder.
+    #[must_use]
+    pub fn recording(self, recorder: Option<Arc<dyn Recorder>>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// Starts a product's meter, or changes what it does.
@@ -78,6 +86,7 @@ impl Meters {
             self.house.clone(),
             self.roster.clone(),
             self.sealed.clone(),
+            self.recorder.clone(),
             receiver,
             stop.clone(),
         ));
@@ -130,6 +139,7 @@ pub async fn run(
     house: House,
     roster: Arc<Roster>,
     sealed: Arc<Notify>,
+    recorder: Option<Arc<dyn Recorder>>,
     mut assignments: watch::Receiver<Assignment>,
     stop: CancellationToken,
 ) {
@@ -137,6 +147,9 @@ pub async fn run(
     let house = House { cluster: first.cluster.clone(), ..house };
     let key = first.product.key.clone();
     let mut meter = Meter::new(first.product, first.plugin);
+    if let Some(recorder) = recorder {
+        meter.record(recorder);
+    }
     meter.set_bindings(first.bindings, house.clock.now());
     loop {
         let before = meter.findings().last_sealed;

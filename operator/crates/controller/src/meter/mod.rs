@@ -9,6 +9,7 @@ mod drive;
 mod finding;
 mod observe;
 mod quarantine;
+mod replay;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use tollkeeper_core::{
     plugin::Plugin,
     product::{Binding, Interval, Product},
     quantity::Quantity,
+    recording::Recorder,
     report::SealedReport,
     usage::Tally,
 };
@@ -37,6 +39,7 @@ pub use self::{
     drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
     quarantine::QUARANTINED,
+    replay::{ReplayError, replay},
     takeover::Successor,
 };
 
@@ -110,6 +113,7 @@ pub struct Meter {
     /// No tick after this one is due.
     until: Option<Timestamp>,
     findings: Findings,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 /// What people may know of a binding's metering.
@@ -136,7 +140,13 @@ impl Meter {
             expected: None,
             until: None,
             findings: Findings::default(),
+            recorder: None,
         }
+    }
+
+    /// Leaves what it sees with this recorder.
+    pub fn record(&mut self, recorder: Arc<dyn Recorder>) {
+        self.recorder = Some(recorder);
     }
 
     /// The product.

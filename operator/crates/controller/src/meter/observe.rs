@@ -1,14 +1,17 @@
 //! Ticks: collect the inputs once, run the plugin once for every binding, commit or miss.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tollkeeper_core::{
     hour::BillingHour,
-    identity::Digest,
+    identity::{Digest, ObjectKey},
     input::{Collected, Input, InputData, InputObject, SampleGroup},
     plugin::{PluginFailure, Tick},
     product::{Binding, Interval, Product},
     reading::{LogLevel, LogLine, Measurement},
+    recording::{RecordedInput, RecordedProblem, RecordedTick},
     usage::TickOrigin,
     workload::Labels,
 };
@@ -39,12 +42,45 @@ impl Meter {
         let namespaces = self.namespaces();
         let collected = house.inputs.collect(&self.product.meter.inputs, &namespaces, tick).await;
         self.note_inputs(&collected);
+        self.record_before(tick);
+        let mut missed = BTreeMap::new();
         for key in due {
-            let Some(metered) = self.bindings.get_mut(&key) else { continue };
-            metered.miss_until(tick, interval);
-            let finding = metered.run(&self.product, &self.plugin, tick, &collected).await.err();
+            let finding = self.tick(&key, tick, &collected).await;
+            missed.insert(key.name.clone(), finding.as_ref().map(|finding| finding.reason.to_owned()));
             self.note_tick(&key.name, finding);
         }
+        self.record_after(tick, missed, &collected);
+    }
+
+    /// Runs a tick for one binding; why it was missed, if it was.
+    pub(super) async fn tick(
+        &mut self,
+        binding: &ObjectKey,
+        tick: Timestamp,
+        collected: &Collected,
+    ) -> Option<Finding> {
+        let metered = self.bindings.get_mut(binding)?;
+        metered.miss_until(tick, self.product.meter.interval);
+        metered.run(&self.product, &self.plugin, tick, collected).await.err()
+    }
+
+    fn record_before(&self, tick: Timestamp) {
+        let Some(recorder) = &self.recorder else { return };
+        let restored = self.bindings.values().filter(|metered| metered.restored);
+        let bindings: Vec<_> = restored.map(|metered| (&metered.binding, &metered.tally)).collect();
+        recorder.before(&self.product, tick, &bindings);
+    }
+
+    fn record_after(&self, at: Timestamp, bindings: BTreeMap<String, Option<String>>, collected: &Collected) {
+        let Some(recorder) = &self.recorder else { return };
+        let tick = RecordedTick {
+            at,
+            plugin: self.plugin.digest.clone(),
+            bindings,
+            inputs: RecordedInput::all(collected),
+            problems: RecordedProblem::all(collected),
+        };
+        recorder.after(&self.product.key, tick);
     }
 
     /// Namespaces of all workloads.
@@ -90,7 +126,7 @@ impl Meter {
 
 impl Metered {
     /// Counts the ticks between the last one and `tick`: nobody was there to run them.
-    fn miss_until(&mut self, tick: Timestamp, interval: Interval) {
+    pub(super) fn miss_until(&mut self, tick: Timestamp, interval: Interval) {
         let Some(last) = self.tally.last_tick() else { return };
         let mut missed = interval.after(interval.tick_at_or_before(last));
         while missed < tick {

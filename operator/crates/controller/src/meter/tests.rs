@@ -6,6 +6,7 @@ use std::sync::{
 use async_trait::async_trait;
 use tollkeeper_core::{
     checkpoint::{Checkpoint, CheckpointError, Saved},
+    decision::{Author, Wish},
     input::{Collected, Input, InputDeclaration},
     ledger::Entry,
     plugin::{Manifest, PluginFailure, PluginLimits, Tick},
@@ -93,7 +94,7 @@ impl Checkpoints for Switched {
     }
 }
 
-fn product() -> Product {
+pub(super) fn product() -> Product {
     let dimension = |name: &str| Dimension {
         name: name.parse().unwrap(),
         fold: Fold::Sum,
@@ -116,7 +117,7 @@ fn product() -> Product {
     }
 }
 
-fn binding() -> Binding {
+pub(super) fn binding() -> Binding {
     Binding {
         key: ObjectKey::new("vecdb", "prod"),
         uid: "u".into(),
@@ -426,6 +427,39 @@ async fn expired_usage_is_carried_by_the_next_seal_and_by_no_other() {
     let quantities: Vec<u32> = reports.iter().map(|entry| entry.report.body.records[0].quantity).collect();
     assert_eq!(quantities, [4, 5, 1]);
     assert_eq!(reports[0].settlement.records[0].state, RecordState::CarriedForward);
+}
+
+#[tokio::test]
+async fn held_usage_that_a_person_releases_is_carried_whatever_the_policy_says_and_however_late() {
+    let mut bench = Bench::new();
+    bench.meter.product.policy.late = LatePolicy::Hold;
+    for (time, total) in [("14:00", 100), ("14:10", 104), ("15:00", 104), ("15:05", 104)] {
+        bench.at(time, total).await;
+    }
+    let first = bench.reports().await.remove(0);
+    let held = first.settlement.records[0].clone().expired().under(LatePolicy::Hold);
+    assert_eq!(held.state, RecordState::Held);
+    let author = Author {
+        name: "alice".into(),
+        is_verified: true,
+        reason: "the buyer agrees".into(),
+        at: bench.clock.now(),
+    };
+    let released = held.decided(&Wish::Release { accepts_second_charge: false }, &author).unwrap();
+    let settlement = first.settlement.clone().with(released);
+    bench.house.ledger.compare_and_swap(&first, &settlement).await.unwrap();
+    // Four days later: far beyond the hours in which usage becomes late by itself.
+    *bench.clock.0.lock().unwrap() = "2026-11-25T15:50:00Z".parse().unwrap();
+    bench.meter.turn(&bench.house).await;
+    *bench.clock.0.lock().unwrap() = "2026-11-25T17:06:00Z".parse().unwrap();
+    bench.meter.turn(&bench.house).await;
+    let reports = bench.reports().await;
+    let carried: Vec<_> =
+        reports.iter().flat_map(|entry| &entry.report.body.records[0].carried_from).collect();
+    assert_eq!(carried.len(), 1);
+    assert_eq!((carried[0].hour, carried[0].quantity), (first.report.body.hour, Quantity::from_units(4)));
+    assert_eq!(reports[0].settlement.records[0].state, RecordState::CarriedForward);
+    assert_eq!(reports[0].settlement.records[0].decisions.len(), 1);
 }
 
 #[tokio::test]

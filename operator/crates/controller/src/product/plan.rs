@@ -229,6 +229,7 @@ fn problem(observed: &Observed) -> Option<Finding> {
         .or_else(|| progress.findings.storage.clone())
         .or_else(|| observed.blocked.clone().filter(|_| is_paid))
         .or_else(|| progress.attention.clone())
+        .or_else(|| progress.bookkeeping.clone())
         .or_else(no_binding)
         .or_else(missed)
 }

@@ -89,7 +89,7 @@ fn publish(
 }
 
 fn attention(entry: &Entry) -> Option<Finding> {
-    let record = entry.settlement.records.iter().find(|record| record.state.needs_attention())?;
+    let record = entry.settlement.records.iter().find(|record| record.needs_attention())?;
     let why = record.message.as_deref().unwrap_or("no further detail");
     let message = format!("{} of {} is {:?}: {why}", record.dimension, entry.report.name(), record.state);
     Some(Finding { reason: reason(record), message })

@@ -100,8 +100,8 @@ impl Ledger for Failing {
         self.ledger.history(product, since).await
     }
 
-    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError> {
-        self.ledger.prune(product, before).await
+    async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError> {
+        self.ledger.prune(entries).await
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     allocation::{TaggedUsage, allocate, tagged},
@@ -23,7 +24,7 @@ use crate::{
 pub const SETTLE_TIME: SignedDuration = SignedDuration::from_mins(5);
 
 /// Usage that AWS did not take in time and that is billed with a later hour.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LateUsage {
     /// The dimension.
     pub dimension: DimensionName,

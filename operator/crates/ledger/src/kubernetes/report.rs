@@ -1,45 +1,37 @@
 //! Reports as `UsageReport` objects.
 
-use std::{error::Error as _, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{Patch, PatchParams, PostParams},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 use tollkeeper_core::{
     clock::Clock,
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Created, Entry, Ledger, LedgerError},
     plan::seal,
+    proof,
     report::SealedReport,
-    settlement::{Phase, RecordStatus, Settlement},
+    settlement::{Phase, Settlement},
 };
 
-use super::{CALL_TIMEOUT, FIELD_MANAGER, Object, Scope, resource};
+use super::{
+    FIELD_MANAGER, MANAGED_BY_LABEL, Object, PRODUCT_LABEL, Scope, call, code, document, is_of, list,
+    only_version, read, resource, unavailable,
+};
 
-const PRODUCT_LABEL: &str = "tollkeeper.dev/product";
 const PHASE_LABEL: &str = "tollkeeper.dev/phase";
-const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-
-/// Reports a page when listing: a page of full reports stays well below a megabyte.
-const PAGE: u32 = 100;
 
 /// The ledger in the API server.
 pub struct KubernetesLedger {
     client: Client,
     scope: Scope,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    records: Vec<RecordStatus>,
 }
 
 /// Reports as they were found, for reading only.
@@ -63,7 +55,7 @@ impl KubernetesLedger {
     pub async fn find(&self, product: Option<&str>) -> Result<Found, LedgerError> {
         let mut found = Found::default();
         for api in self.scopes() {
-            for object in self.list(&api, "").await? {
+            for object in list(&api, "").await? {
                 if product.is_some_and(|product| !is_of(&object, product)) {
                     continue;
                 }
@@ -78,32 +70,25 @@ impl KubernetesLedger {
         Ok(found)
     }
 
+    /// All reports as the API server holds them, damaged ones included.
+    pub async fn documents(&self, product: Option<&str>) -> Result<Vec<Value>, LedgerError> {
+        let mut documents = Vec::new();
+        for api in self.scopes() {
+            for object in list(&api, "").await? {
+                if product.is_none_or(|product| is_of(&object, product)) {
+                    documents.push(document(object)?);
+                }
+            }
+        }
+        Ok(documents)
+    }
+
     fn reports(&self, namespace: &str) -> Api<Object> {
         Api::namespaced_with(self.client.clone(), namespace, &resource("UsageReport", "usagereports"))
     }
 
     fn scopes(&self) -> Vec<Api<Object>> {
-        match &self.scope {
-            Scope::Cluster => {
-                vec![Api::all_with(self.client.clone(), &resource("UsageReport", "usagereports"))]
-            }
-            Scope::Namespaces(namespaces) => {
-                namespaces.iter().map(|namespace| self.reports(namespace)).collect()
-            }
-        }
-    }
-
-    async fn list(&self, api: &Api<Object>, selector: &str) -> Result<Vec<Object>, LedgerError> {
-        let mut objects = Vec::new();
-        let mut params = ListParams::default().labels(selector).limit(PAGE);
-        loop {
-            let page = call(api.list(&params)).await?.map_err(unavailable)?;
-            objects.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(objects),
-            }
-        }
+        self.scope.apis(&self.client, &resource("UsageReport", "usagereports"))
     }
 
     fn status(&self, report: &SealedReport, settlement: &Settlement) -> Value {
@@ -134,7 +119,7 @@ fn settled_condition(report: &SealedReport, settlement: &Settlement, now: Timest
 }
 
 fn describe(settlement: &Settlement) -> String {
-    if let Some(record) = settlement.records.iter().find(|record| record.state.needs_attention()) {
+    if let Some(record) = settlement.records.iter().find(|record| record.needs_attention()) {
         let why = record.message.as_deref().unwrap_or("no further detail");
         return format!("{} is {:?}: {why}", record.dimension, record.state);
     }
@@ -144,72 +129,9 @@ fn describe(settlement: &Settlement) -> String {
     }
 }
 
-async fn call<T>(
-    request: impl Future<Output = Result<T, kube::Error>> + Send,
-) -> Result<Result<T, kube::Error>, LedgerError> {
-    timeout(CALL_TIMEOUT, request)
-        .await
-        .map_err(|_| LedgerError::Unavailable(format!("the API server did not answer in {CALL_TIMEOUT:?}")))
-}
-
-/// With the cause at the bottom: the sentence on top may only say that something went wrong.
-fn unavailable(error: kube::Error) -> LedgerError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    if let Some(root) = cause.map(ToString::to_string).filter(|root| !text.contains(root.as_str())) {
-        text = format!("{text}: {root}");
-    }
-    LedgerError::Unavailable(text)
-}
-
-/// Whether a report belongs to a product, by what it says or by what it is labelled.
-fn is_of(object: &Object, product: &str) -> bool {
-    let labelled = object.metadata.labels.as_ref().and_then(|labels| labels.get(PRODUCT_LABEL));
-    let said = object.data.pointer("/spec/productRef/name").and_then(Value::as_str);
-    labelled.is_some_and(|name| name == product) || said == Some(product)
-}
-
-fn code(error: &kube::Error) -> Option<u16> {
-    match error {
-        kube::Error::Api(status) => Some(status.code),
-        _ => None,
-    }
-}
-
 /// An object as an entry. A report whose hash is not that of its content is never acted upon.
 fn entry(object: &Object) -> Result<Entry, LedgerError> {
-    let key = ObjectKey::new(
-        object.metadata.namespace.clone().unwrap_or_default(),
-        object.metadata.name.clone().unwrap_or_default(),
-    );
-    let damaged = |problem: String| LedgerError::Damaged { key: key.clone(), problem };
-    let part = |name: &str| object.data.get(name).cloned().unwrap_or_default();
-    let report: SealedReport =
-        serde_json::from_value(part("spec")).map_err(|error| damaged(format!("spec: {error}")))?;
-    let status: Status =
-        serde_json::from_value(part("status")).map_err(|error| damaged(format!("status: {error}")))?;
-    if !report.is_intact() {
-        return Err(damaged("its content has been changed after the seal: the hash differs".to_owned()));
-    }
-    if report.name() != key.name {
-        return Err(damaged(format!("it is the report {} under another name", report.name())));
-    }
-    let dimensions = |records: &[RecordStatus]| -> Vec<_> {
-        records.iter().map(|record| record.dimension.clone()).collect()
-    };
-    let sealed: Vec<_> = report.body.records.iter().map(|record| record.dimension.clone()).collect();
-    if dimensions(&status.records) != sealed {
-        return Err(damaged("its status does not name the dimensions of its spec".to_owned()));
-    }
-    Ok(Entry {
-        namespace: key.namespace.clone(),
-        report,
-        settlement: Settlement { records: status.records },
-        version: object.metadata.resource_version.clone().unwrap_or_default(),
-    })
+    read(object, proof::entry)
 }
 
 #[async_trait]
@@ -277,7 +199,7 @@ impl Ledger for KubernetesLedger {
         let selector = format!("{PRODUCT_LABEL},{PHASE_LABEL} notin ({})", Phase::Settled.as_str());
         let mut open = Vec::new();
         for api in self.scopes() {
-            for object in self.list(&api, &selector).await? {
+            for object in list(&api, &selector).await? {
                 match entry(&object) {
                     Ok(entry) => open.push(entry),
                     // One damaged report must not stop the others; its product's seal reports it.
@@ -291,23 +213,18 @@ impl Ledger for KubernetesLedger {
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
         let selector = format!("{PRODUCT_LABEL}={}", product.name);
-        let objects = self.list(&self.reports(&product.namespace), &selector).await?;
+        let objects = list(&self.reports(&product.namespace), &selector).await?;
         let mut history: Vec<Entry> = objects.iter().map(entry).collect::<Result<_, _>>()?;
         history.retain(|entry| entry.report.body.hour >= since);
         history.sort_by_key(|entry| entry.report.body.hour);
         Ok(history)
     }
 
-    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError> {
-        let old = self.history(product, BillingHour::of(Timestamp::UNIX_EPOCH)).await?;
-        let api = self.reports(&product.namespace);
+    async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError> {
         let mut pruned = 0;
-        for entry in
-            old.iter().filter(|entry| entry.report.body.hour < before && entry.settlement.is_terminal())
-        {
-            let preconditions =
-                Preconditions { resource_version: Some(entry.version.clone()), ..Preconditions::default() };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        for entry in entries {
+            let api = self.reports(&entry.namespace);
+            let params = only_version(&entry.version);
             match call(api.delete(&entry.report.name(), &params)).await? {
                 Ok(_) => pruned += 1,
                 Err(error) if matches!(code(&error), Some(404 | 409)) => {}

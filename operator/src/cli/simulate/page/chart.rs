@@ -12,7 +12,7 @@ use tollkeeper_core::{
 };
 
 use super::Escaped;
-use crate::cli::simulate::{money::grouped, result::Simulation};
+use crate::cli::{money::grouped, simulate::result::Simulation};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 120.0;

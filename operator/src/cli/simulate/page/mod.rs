@@ -9,11 +9,14 @@ use tollkeeper_core::identity::{DimensionName, ObjectKey};
 
 use super::{
     bill::not_billed,
-    money::{amount, grouped, price, sum, usd},
+    money::{amount, price, sum},
     notable::{gaps, others},
     result::Simulation,
 };
-use crate::manifest::Manifests;
+use crate::{
+    cli::money::{grouped, usd},
+    manifest::Manifests,
+};
 
 const STYLE: &str = include_str!("style.css");
 
