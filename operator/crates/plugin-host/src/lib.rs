@@ -14,12 +14,14 @@ mod failure;
 mod host;
 mod imports;
 mod input;
+mod library;
 mod limits;
 mod output;
 mod plugin;
 mod wasi;
 
-pub use host::{Evaluation, HostError, WasmHost};
+pub use compile::{Apart, Compilation, compile_standard_input};
+pub use host::{Evaluation, HostError, HostSettings, WasmHost};
 pub use limits::{
-    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME,
+    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, MAXIMA,
 };

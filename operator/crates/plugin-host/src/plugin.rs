@@ -9,12 +9,14 @@ use tollkeeper_core::{
     plugin::{Manifest, Plugin, PluginFailure, Tick},
     reading::Measurement,
 };
-use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::{
+    Engine,
+    component::{Component, HasSelf, InstancePre, Linker},
+};
 
 use crate::{
     bindings::{Plugin as World, exports::tollkeeper::meter},
     call::{CallState, call},
-    compile,
     failure::{self, clip},
     host::House,
     imports,
@@ -34,14 +36,17 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Compiles and links admitted bytes.
-    pub(crate) fn new(house: &House, bytes: &[u8], digest: &Digest) -> Result<Self, PluginFailure> {
-        let component = compile::compile(&house.engine, bytes)?;
-        imports::check(&house.engine, &component)?;
-        let mut linker = Linker::new(&house.engine);
+    /// Links a compiled component.
+    pub(crate) fn new(
+        engine: &Engine,
+        component: &Component,
+        digest: &Digest,
+    ) -> Result<Self, PluginFailure> {
+        imports::check(engine, component)?;
+        let mut linker = Linker::new(engine);
         World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
-            .and_then(|()| wasi::link(&house.engine, &component, &mut linker))
-            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(|()| wasi::link(engine, component, &mut linker))
+            .and_then(|()| linker.instantiate_pre(component))
             .and_then(|pre| {
                 Ok(Self {
                     meter: meter::meter::GuestIndices::new(&pre)?,

@@ -3,6 +3,7 @@
 mod aws;
 mod health;
 mod metrics;
+mod plugins;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -26,7 +27,7 @@ use tollkeeper_controller::{
 };
 use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_registry::Registries;
 
 use super::{Failure, cluster, registry::RegistryOptions};
@@ -61,12 +62,15 @@ pub(crate) struct Run {
     pod_namespace: Option<String>,
     #[command(flatten)]
     registries: RegistryOptions,
-    /// Folder for what can be had again: plugins from registries. Without it, a restart pulls them anew.
+    /// Folder for what can be had again: plugins from registries, and compiled ones. Without it, a restart pulls and compiles
+    /// them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
+    #[command(flatten)]
+    plugins: plugins::Plugins,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,6 +102,7 @@ pub(super) struct Parts {
     products: Arc<Watched<MarketplaceProduct>>,
     bindings: Arc<Watched<LicenseBinding>>,
     events: Events,
+    plugins: WasmHost,
     leadership: watch::Receiver<Leadership>,
     tenure: Arc<Tenure>,
 }
@@ -150,6 +155,7 @@ impl Run {
             self.pod_name.as_deref().unwrap_or("tollkeeper"),
             pod_uid.as_deref().unwrap_or("no-uid")
         );
+        let plugins = self.plugins.start(self.cache_dir.as_deref())?;
         let (elector, leadership) = Elector::new(client.clone(), &lease_namespace, LEASE, &holder);
         let tenure = elector.tenure();
         let parts = Arc::new(Parts {
@@ -161,6 +167,7 @@ impl Run {
             bindings: binding::watched(),
             events: Events::new(client.clone(), self.pod_name.clone()),
             client,
+            plugins: plugins.host.clone(),
             leadership,
             tenure,
         });
@@ -289,7 +296,7 @@ async fn work(
         clock: parts.clock.clone(),
         products: parts.products.clone(),
         bindings: parts.bindings.clone(),
-        host: Arc::new(WasmHost::new(Evaluation::Thread).map_err(Failure::new)?),
+        host: Arc::new(parts.plugins.clone()),
         artifacts: Arc::new(run.artifacts()?),
         meters: meters.clone(),
         roster: parts.roster.clone(),
