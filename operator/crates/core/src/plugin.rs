@@ -129,6 +129,19 @@ impl PluginFailure {
             Self::TooLarge(_) => "PluginLimitPassed",
         }
     }
+
+    /// Whether the plugin did what none may do, rather than say that it cannot measure.
+    pub const fn is_misbehaviour(&self) -> bool {
+        matches!(
+            self,
+            Self::Trapped(_)
+                | Self::TimedOut(_)
+                | Self::OutOfMemory(_)
+                | Self::InvalidOutput(_)
+                | Self::TooLarge(_)
+                | Self::ForbiddenImport(_)
+        )
+    }
 }
 
 /// A loaded plugin. Every call runs in a fresh instance: nothing is kept between calls.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollkeeper_core::hour::BillingHour;
+use tollkeeper_core::{hour::BillingHour, identity::Digest};
+
+use super::Successor;
 
 /// One thing that people should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +34,10 @@ pub struct Findings {
     pub last_sealed: Option<BillingHour>,
     /// Whether any tick has run yet.
     pub has_ticked: bool,
+    /// The plugin that measures.
+    pub plugin: Option<Digest>,
+    /// One that has not taken over yet.
+    pub successor: Option<Successor>,
 }
 
 impl Finding {

@@ -8,6 +8,8 @@ mod doubt;
 mod drive;
 mod finding;
 mod observe;
+mod quarantine;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -29,11 +31,13 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
-use self::doubt::SecondOpinion;
 pub use self::{
     drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
+    quarantine::QUARANTINED,
+    takeover::Successor,
 };
+use self::{doubt::SecondOpinion, quarantine::Quarantine, takeover::Candidate};
 
 /// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
 /// last value. More often would be felt in etcd.
@@ -78,6 +82,8 @@ struct Metered {
     ending: bool,
     /// Whether the tally has changed since the last checkpoint.
     unsaved: bool,
+    /// Whether the plugin is left alone because it misbehaves on it.
+    quarantine: Quarantine,
 }
 
 /// What has been sealed already.
@@ -90,7 +96,7 @@ pub struct Meter {
     product: Product,
     plugin: LoadedPlugin,
     /// Takes over at the next hour: an hour is measured by one plugin.
-    next_plugin: Option<LoadedPlugin>,
+    next_plugin: Option<Candidate>,
     /// The hour that `plugin` measures.
     plugin_hour: Option<BillingHour>,
     bindings: BTreeMap<ObjectKey, Metered>,
@@ -137,15 +143,23 @@ impl Meter {
         &self.product
     }
 
-    /// Takes a changed product, and a changed plugin from the next hour on.
+    /// Takes a changed product; if it names another plugin, from the next hour on. Mode and policy hold at once.
     pub fn update(&mut self, product: Product, plugin: LoadedPlugin) {
-        self.product = product;
         if plugin.digest != self.plugin.digest {
-            self.next_plugin = Some(plugin);
+            self.product.mode = product.mode;
+            self.product.policy = product.policy;
+            self.next_plugin = Some(Candidate::new(product, plugin));
         } else {
+            self.product = product;
             self.plugin = plugin;
             self.next_plugin = None;
+            self.forgive();
         }
+    }
+
+    /// A changed plugin or specification is judged anew.
+    fn forgive(&mut self) {
+        self.bindings.values_mut().for_each(|metered| metered.quarantine.end());
     }
 
     /// Has no tick after this moment: the end of a simulation.
@@ -168,6 +182,7 @@ impl Meter {
                     restored: false,
                     ending,
                     unsaved: false,
+                    quarantine: Quarantine::default(),
                 },
             };
             self.bindings.insert(metered.binding.key.clone(), metered);
@@ -199,6 +214,7 @@ impl Meter {
             self.is_sure_of_the_time(house, now).await;
         }
         if !self.doubts_the_time() {
+            self.take_over(house, now).await;
             self.run_ticks(house, now).await;
         }
         if self.next_checkpoint.is_none_or(|due| now >= due) {
