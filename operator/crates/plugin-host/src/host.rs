@@ -19,6 +19,7 @@ use crate::{
     library::Library,
     limits::{Limits, MAXIMA},
     plugin::{Prepared, WasmPlugin},
+    usage::{CompilerUsage, PluginInUse},
 };
 
 /// Where calls run. Either way one at a time, and with the same outcomes.
@@ -110,6 +111,16 @@ impl WasmHost {
         let (compiling, library) = Default::default();
         let house = House { engine, ticker, evaluator, compiler, compiling, library, maxima };
         Ok(Self { house: Arc::new(house) })
+    }
+
+    /// The plugins in use, and what each has cost since it was loaded.
+    pub fn plugins(&self) -> Vec<PluginInUse> {
+        self.library().in_use()
+    }
+
+    /// What compiling apart has come to; `None` where it is done here.
+    pub fn compiler(&self) -> Option<CompilerUsage> {
+        self.house.compiler.usage()
     }
 
     fn library(&self) -> MutexGuard<'_, Library> {

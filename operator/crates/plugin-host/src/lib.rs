@@ -18,6 +18,7 @@ mod library;
 mod limits;
 mod output;
 mod plugin;
+mod usage;
 mod wasi;
 
 pub use compile::{Apart, Compilation, compile_standard_input};
@@ -25,3 +26,4 @@ pub use host::{Evaluation, HostError, HostSettings, WasmHost};
 pub use limits::{
     MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, MAXIMA,
 };
+pub use usage::{CompilerUsage, PluginInUse, PluginUsage};

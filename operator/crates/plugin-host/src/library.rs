@@ -7,7 +7,7 @@ use std::{
 
 use tollkeeper_core::{identity::Digest, plugin::PluginFailure};
 
-use crate::plugin::Prepared;
+use crate::{plugin::Prepared, usage::PluginInUse};
 
 /// Refused components that are remembered, so that a product which names one does not have it compiled every minute. A
 /// cluster has a few; past this many, all are tried again.
@@ -23,6 +23,14 @@ impl Library {
     pub(crate) fn find(&self, digest: &Digest) -> Option<Result<Arc<Prepared>, PluginFailure>> {
         let prepared = self.in_use.get(digest).and_then(Weak::upgrade).map(Ok);
         prepared.or_else(|| self.refused.get(digest).cloned().map(Err))
+    }
+
+    /// Components that a plugin uses.
+    pub(crate) fn in_use(&self) -> Vec<PluginInUse> {
+        let plugins = self.in_use.iter().filter_map(|(digest, prepared)| {
+            Some(PluginInUse { digest: digest.clone(), usage: prepared.upgrade()?.usage() })
+        });
+        plugins.collect()
     }
 
     pub(crate) fn note(&mut self, digest: &Digest, outcome: &Result<Arc<Prepared>, PluginFailure>) {

@@ -17,7 +17,7 @@ use std::{path::PathBuf, sync::Arc};
 use tollkeeper_core::{identity::Digest, plugin::PluginFailure};
 use wasmtime::{Engine, component::Component};
 
-use crate::{engine, host::HostError};
+use crate::{engine, host::HostError, usage::CompilerUsage};
 pub(crate) use admission::admit;
 pub use child::compile_standard_input;
 use workshop::Workshop;
@@ -63,6 +63,14 @@ impl Compiler {
                 let workshop = Workshop::open(apart, &engine)?;
                 Ok((Self::Apart(Arc::new(workshop)), engine))
             }
+        }
+    }
+
+    /// What it has come to since the start, if it works apart.
+    pub(crate) fn usage(&self) -> Option<CompilerUsage> {
+        match self {
+            Self::Here => None,
+            Self::Apart(workshop) => Some(workshop.usage()),
         }
     }
 

@@ -13,11 +13,12 @@ use super::{
     map::map,
     process,
 };
-use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE};
+use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE, usage::CompilerUsage};
 
 pub(crate) struct Workshop {
     apart: Apart,
     cache: Mutex<Cache>,
+    usage: Mutex<CompilerUsage>,
 }
 
 impl Workshop {
@@ -25,7 +26,7 @@ impl Workshop {
         let cache = Cache::open(&apart.cache, apart.cache_size, EngineHash::of(engine)).map_err(|error| {
             HostError::new(format!("the cache of compiled plugins in {}: {error}", apart.cache.display()))
         })?;
-        Ok(Self { apart, cache: Mutex::new(cache) })
+        Ok(Self { apart, cache: Mutex::new(cache), usage: Mutex::default() })
     }
 
     /// The machine code of admitted bytes, compiled only if it is not there.
@@ -37,10 +38,12 @@ impl Workshop {
     ) -> Result<Component, PluginFailure> {
         let found = self.cache().find(digest);
         if let Some(component) = found.and_then(|whole| map(engine, &whole).ok()) {
+            self.books().found += 1;
             return Ok(component);
         }
         // There is none, or another processor's: made anew.
         self.cache().discard(digest);
+        self.books().compiled += 1;
         let whole = Arc::clone(&self).make(bytes, digest).await?;
         map(engine, &whole).map_err(|error| {
             self.cache().discard(digest);
@@ -75,6 +78,15 @@ impl Workshop {
     fn unkept(&self, error: &std::io::Error) -> PluginFailure {
         let folder = self.apart.cache.display();
         PluginFailure::Internal(format!("its machine code cannot be kept in {folder}: {error}"))
+    }
+
+    /// What it has come to since the start.
+    pub(super) fn usage(&self) -> CompilerUsage {
+        CompilerUsage { cached: self.cache().bytes(), ..*self.books() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, CompilerUsage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
