@@ -31,13 +31,13 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
+use self::{doubt::SecondOpinion, quarantine::Quarantine, takeover::Candidate};
 pub use self::{
     drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
     quarantine::QUARANTINED,
     takeover::Successor,
 };
-use self::{doubt::SecondOpinion, quarantine::Quarantine, takeover::Candidate};
 
 /// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
 /// last value. More often would be felt in etcd.
