@@ -53,6 +53,7 @@ chaos: ## run SEEDS schedules of faults through metering and settling, and show 
 .PHONY: test-guests
 test-guests:
 	for guest in $(GUESTS); do cargo test $(GUEST) "$$guest"; done
+
 .PHONY: soak
 soak: ## a million calls of plugins, good and bad: the host's memory stays flat (`make test` has ten thousand)
 	TOLLKEEPER_SOAK_EVALUATIONS=1000000 cargo test --locked --release --package tollkeeper-plugin-host --test hostile soak

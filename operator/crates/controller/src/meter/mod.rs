@@ -31,7 +31,8 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
-use self::{doubt::SecondOpinion, quarantine::Quarantine, takeover::Candidate};
+pub(crate) use self::quarantine::Quarantine;
+use self::{doubt::SecondOpinion, takeover::Candidate};
 pub use self::{
     drive::{Assignment, Meters, run},
     finding::{Finding, Findings},

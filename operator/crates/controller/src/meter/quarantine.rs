@@ -1,4 +1,4 @@
-//! Leaves a plugin alone that keeps misbehaving on a binding: its calls would cost the ticks of others.
+//! Leaves a plugin alone that keeps misbehaving, on a binding or while it is loaded: its calls would cost the ticks of others.
 //!
 //! Counters heal at the next successful tick; gauges are held for five intervals, as after any missed tick.
 
@@ -17,9 +17,9 @@ const BORNE: u32 = 5;
 const FIRST: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
-/// How often in a row a plugin misbehaved on a binding, and until when it is left alone.
+/// How often in a row a plugin misbehaved, and until when it is left alone.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Quarantine {
+pub(crate) struct Quarantine {
     failures: u32,
     until: Option<Timestamp>,
     last: String,
@@ -27,7 +27,7 @@ pub(super) struct Quarantine {
 
 impl Quarantine {
     /// That it is left alone at `tick`, if it is. The tick at the end of a rest is tried.
-    pub(super) fn finding(&self, tick: Timestamp) -> Option<Finding> {
+    pub(crate) fn finding(&self, tick: Timestamp) -> Option<Finding> {
         let until = self.until.filter(|until| *until > tick)?;
         let Self { failures, last, .. } = self;
         let message = format!(
@@ -37,7 +37,7 @@ impl Quarantine {
     }
 
     /// Notes a failure; each one past those that are borne doubles the rest.
-    pub(super) fn failed(&mut self, tick: Timestamp, failure: &PluginFailure) {
+    pub(crate) fn failed(&mut self, tick: Timestamp, failure: &PluginFailure) {
         self.failures = self.failures.saturating_add(1);
         self.last = failure.to_string();
         if let Some(beyond) = self.failures.checked_sub(BORNE) {
@@ -47,7 +47,7 @@ impl Quarantine {
     }
 
     /// Notes a success, or a change that makes everything before it meaningless.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         *self = Self::default();
     }
 }

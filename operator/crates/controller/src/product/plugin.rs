@@ -20,7 +20,7 @@ use super::{ProductHouse, source};
 use crate::{
     backoff::Backoff,
     calls::CallError,
-    meter::{Finding, LoadedPlugin},
+    meter::{Finding, LoadedPlugin, Quarantine},
 };
 
 /// What a loaded plugin depends on: the same bytes from the same place under the same limits, and the configuration that it
@@ -42,6 +42,20 @@ struct Known {
     loaded: BTreeMap<ObjectKey, (PluginKey, LoadedPlugin)>,
     refused: BTreeMap<ObjectKey, (PluginKey, Finding)>,
     waits: Backoff<ObjectKey>,
+    /// Plugins that misbehaved while they were loaded.
+    quarantines: BTreeMap<ObjectKey, (PluginKey, Quarantine)>,
+}
+
+impl PluginKey {
+    fn of(metered: &Metered) -> Self {
+        let meter = &metered.product.meter;
+        Self {
+            digest: meter.plugin.clone(),
+            origin: metered.plugin.clone(),
+            limits: meter.limits,
+            config: meter.config.to_string(),
+        }
+    }
 }
 
 impl Plugins {
@@ -57,6 +71,24 @@ impl Plugins {
         known.loaded.remove(product);
         known.refused.remove(product);
         known.waits.succeeded(product);
+        known.quarantines.remove(product);
+    }
+
+    /// That a plugin has misbehaved so often while it was loaded that it is left alone.
+    fn quarantined(&self, product: &ObjectKey, key: &PluginKey, now: Timestamp) -> Option<Finding> {
+        let known = self.known();
+        let (_, quarantine) = known.quarantines.get(product).filter(|(known, _)| known == key)?;
+        quarantine.finding(now)
+    }
+
+    fn note(&self, product: &ObjectKey, key: PluginKey, failure: &PluginFailure, now: Timestamp) {
+        let mut known = self.known();
+        let (known, quarantine) =
+            known.quarantines.entry(product.clone()).or_insert_with(|| (key.clone(), Quarantine::default()));
+        if *known != key {
+            (*known, *quarantine) = (key, Quarantine::default());
+        }
+        quarantine.failed(now, failure);
     }
 
     fn loaded(&self, product: &ObjectKey, key: &PluginKey) -> Option<LoadedPlugin> {
@@ -75,6 +107,7 @@ impl Plugins {
         let mut known = self.known();
         known.refused.remove(product);
         known.waits.succeeded(product);
+        known.quarantines.remove(product);
         known.loaded.insert(product.clone(), (key, plugin));
     }
 
@@ -97,17 +130,14 @@ pub(super) async fn plugin(
     metered: &Metered,
     house: &ProductHouse,
 ) -> Result<Result<LoadedPlugin, Finding>, CallError> {
-    let meter = &metered.product.meter;
-    let key = PluginKey {
-        digest: meter.plugin.clone(),
-        origin: metered.plugin.clone(),
-        limits: meter.limits,
-        config: meter.config.to_string(),
-    };
+    let key = PluginKey::of(metered);
     let product = &metered.product.key;
     let plugins = &house.memory.plugins;
     if let Some(plugin) = plugins.loaded(product, &key) {
         return Ok(Ok(plugin));
+    }
+    if let Some(finding) = plugins.quarantined(product, &key, house.clock.now()) {
+        return Ok(Err(finding));
     }
     let loaded = match &metered.plugin.source {
         PluginSource::Oci(reference) => {
@@ -164,7 +194,13 @@ async fn pulled(
 
 async fn load(metered: &Metered, component: &[u8], house: &ProductHouse) -> Result<LoadedPlugin, Finding> {
     let meter = &metered.product.meter;
-    let finding = |failure: PluginFailure| Finding { reason: failure.reason(), message: failure.to_string() };
+    let finding = |failure: PluginFailure| {
+        if failure.is_misbehaviour() {
+            let (product, key) = (&metered.product.key, PluginKey::of(metered));
+            house.memory.plugins.note(product, key, &failure, house.clock.now());
+        }
+        Finding { reason: failure.reason(), message: failure.to_string() }
+    };
     let plugin = house.host.load(component, &meter.plugin, meter.limits).await.map_err(finding)?;
     plugin.validate_config(&meter.config).await.map_err(finding)?;
     Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })

@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{failure::clip, limits::MAX_MESSAGE};
 
-/// The process is given this long even where it gets a tenth of a processor; the limit of what it may work decides before.
-const PATIENCE: Duration = LONGEST_WORK.saturating_mul(10);
+/// The process is given this long where it has no processor of its own; the limit of what it may work decides before. Whoever
+/// loads a plugin gives up after 120 s and would not hear why.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What allocation says in Rust before it aborts.
 const NO_MEMORY: &str = "memory allocation of";
