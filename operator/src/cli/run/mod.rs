@@ -66,7 +66,8 @@ pub(crate) struct Run {
     pod_namespace: Option<String>,
     #[command(flatten)]
     registries: RegistryOptions,
-    /// Folder for what can be had again: plugins from registries. Without it, a restart pulls them anew.
+    /// Folder for what can be had again: plugins from registries, and compiled ones. Without it, a restart pulls and compiles
+    /// them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -163,7 +164,7 @@ impl Run {
             self.pod_name.as_deref().unwrap_or("tollkeeper"),
             pod_uid.as_deref().unwrap_or("no-uid")
         );
-        let plugins = self.plugins.start()?;
+        let plugins = self.plugins.start(self.cache_dir.as_deref())?;
         let (elector, leadership) = Elector::new(client.clone(), &lease_namespace, LEASE, &holder);
         let tenure = elector.tenure();
         let parts = Arc::new(Parts {

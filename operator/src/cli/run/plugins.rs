@@ -1,6 +1,6 @@
 //! The plugin host of the operator: compiles in a process of its own, grants what its flags say.
 
-use std::{env, path::PathBuf};
+use std::{env, path::Path};
 
 use clap::Args;
 use tempfile::TempDir;
@@ -18,9 +18,6 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// What plugins may use, and where their machine code is kept.
 #[derive(Debug, Args)]
 pub(crate) struct Plugins {
-    /// Folder in which compiled plugins outlive the process. By default one that is removed with it.
-    #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
-    cache_dir: Option<PathBuf>,
     /// Bytes of compiled plugins to keep.
     #[arg(long, env = "TOLLKEEPER_CACHE_SIZE", default_value = "512Mi")]
     cache_size: ByteSize,
@@ -46,10 +43,10 @@ pub(super) struct PluginHome {
 }
 
 impl Plugins {
-    /// Starts the host.
-    pub(super) fn start(&self) -> Result<PluginHome, Failure> {
-        let (cache, temporary) = match &self.cache_dir {
-            Some(folder) => (folder.clone(), None),
+    /// Starts the host; without a folder for the cache it makes one that ends with it.
+    pub(super) fn start(&self, cache_dir: Option<&Path>) -> Result<PluginHome, Failure> {
+        let (cache, temporary) = match cache_dir {
+            Some(folder) => (folder.to_owned(), None),
             None => {
                 let folder = tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(|error| {
                     let place = env::temp_dir();

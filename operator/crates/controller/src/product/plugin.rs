@@ -46,6 +46,18 @@ struct Known {
     quarantines: BTreeMap<ObjectKey, (PluginKey, Quarantine)>,
 }
 
+impl PluginKey {
+    fn of(metered: &Metered) -> Self {
+        let meter = &metered.product.meter;
+        Self {
+            digest: meter.plugin.clone(),
+            origin: metered.plugin.clone(),
+            limits: meter.limits,
+            config: meter.config.to_string(),
+        }
+    }
+}
+
 impl Plugins {
     /// When a registry is asked again for a product's plugin.
     pub(super) fn next_try(&self, product: &ObjectKey, now: Timestamp) -> Option<Timestamp> {
@@ -58,27 +70,23 @@ impl Plugins {
         let mut known = self.known();
         known.loaded.remove(product);
         known.refused.remove(product);
-        known.quarantines.remove(product);
         known.waits.succeeded(product);
+        known.quarantines.remove(product);
     }
 
-    /// Whether the plugin has misbehaved so often while it was loaded that it is left alone.
+    /// That a plugin has misbehaved so often while it was loaded that it is left alone.
     fn quarantined(&self, product: &ObjectKey, key: &PluginKey, now: Timestamp) -> Option<Finding> {
         let known = self.known();
         let (_, quarantine) = known.quarantines.get(product).filter(|(known, _)| known == key)?;
         quarantine.finding(now)
     }
 
-    /// Notes that a plugin misbehaved while it was loaded.
-    fn note(&self, product: &ObjectKey, key: &PluginKey, failure: &PluginFailure, now: Timestamp) {
-        if !failure.is_misbehaviour() {
-            return;
-        }
+    fn note(&self, product: &ObjectKey, key: PluginKey, failure: &PluginFailure, now: Timestamp) {
         let mut known = self.known();
-        let (noted, quarantine) =
+        let (known, quarantine) =
             known.quarantines.entry(product.clone()).or_insert_with(|| (key.clone(), Quarantine::default()));
-        if noted != key {
-            (*noted, *quarantine) = (key.clone(), Quarantine::default());
+        if *known != key {
+            (*known, *quarantine) = (key, Quarantine::default());
         }
         quarantine.failed(now, failure);
     }
@@ -99,6 +107,7 @@ impl Plugins {
         let mut known = self.known();
         known.refused.remove(product);
         known.waits.succeeded(product);
+        known.quarantines.remove(product);
         known.loaded.insert(product.clone(), (key, plugin));
     }
 
@@ -121,13 +130,7 @@ pub(super) async fn plugin(
     metered: &Metered,
     house: &ProductHouse,
 ) -> Result<Result<LoadedPlugin, Finding>, CallError> {
-    let meter = &metered.product.meter;
-    let key = PluginKey {
-        digest: meter.plugin.clone(),
-        origin: metered.plugin.clone(),
-        limits: meter.limits,
-        config: meter.config.to_string(),
-    };
+    let key = PluginKey::of(metered);
     let product = &metered.product.key;
     let plugins = &house.memory.plugins;
     if let Some(plugin) = plugins.loaded(product, &key) {
@@ -146,19 +149,19 @@ pub(super) async fn plugin(
             if let Some(finding) = plugins.refused(product, &key, house.clock.now()) {
                 return Ok(Err(finding));
             }
-            let loaded = pulled(metered, &key, reference, secrets, house).await;
+            let loaded = pulled(metered, reference, secrets, house).await;
             if let Err(finding) = &loaded {
                 plugins.refuse(product, key.clone(), finding.clone(), house.clock.now());
             }
             loaded
         }
         PluginSource::File(path) => match source::file(path).await {
-            Ok(component) => load(metered, &key, &component, house).await,
+            Ok(component) => load(metered, &component, house).await,
             Err(finding) => Err(finding),
         },
-        PluginSource::ConfigMap { name, key: entry } => {
-            match source::config_map(&product.namespace, name.as_str(), entry, house).await? {
-                Ok(component) => load(metered, &key, &component, house).await,
+        PluginSource::ConfigMap { name, key } => {
+            match source::config_map(&product.namespace, name.as_str(), key, house).await? {
+                Ok(component) => load(metered, &component, house).await,
                 Err(finding) => Err(finding),
             }
         }
@@ -171,7 +174,6 @@ pub(super) async fn plugin(
 
 async fn pulled(
     metered: &Metered,
-    key: &PluginKey,
     reference: &str,
     pull_secrets: Vec<PullSecret>,
     house: &ProductHouse,
@@ -187,25 +189,21 @@ async fn pulled(
         .component(&request)
         .await
         .map_err(|failure| Finding { reason: failure.reason(), message: failure.to_string() })?;
-    load(metered, key, &component, house).await
+    load(metered, &component, house).await
 }
 
-async fn load(
-    metered: &Metered,
-    key: &PluginKey,
-    component: &[u8],
-    house: &ProductHouse,
-) -> Result<LoadedPlugin, Finding> {
+async fn load(metered: &Metered, component: &[u8], house: &ProductHouse) -> Result<LoadedPlugin, Finding> {
     let meter = &metered.product.meter;
-    let loaded = async {
-        let plugin = house.host.load(component, &meter.plugin, meter.limits).await?;
-        plugin.validate_config(&meter.config).await?;
-        Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
-    };
-    loaded.await.map_err(|failure: PluginFailure| {
-        house.memory.plugins.note(&metered.product.key, key, &failure, house.clock.now());
+    let finding = |failure: PluginFailure| {
+        if failure.is_misbehaviour() {
+            let (product, key) = (&metered.product.key, PluginKey::of(metered));
+            house.memory.plugins.note(product, key, &failure, house.clock.now());
+        }
         Finding { reason: failure.reason(), message: failure.to_string() }
-    })
+    };
+    let plugin = house.host.load(component, &meter.plugin, meter.limits).await.map_err(finding)?;
+    plugin.validate_config(&meter.config).await.map_err(finding)?;
+    Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
 }
 
 #[cfg(test)]
