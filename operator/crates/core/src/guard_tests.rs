@@ -120,6 +120,15 @@ fn a_breach_halts_its_product_for_good() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_halts_nothing_for_good() {
+    let mut guard = Guard::default();
+    let sealed = entry();
+    assert_eq!(guard.inspect(&sealed, hour().start()).unwrap_err().invariant, "Closed");
+    assert_eq!(guard.breach(&sealed.product()), None);
+    guard.inspect(&sealed, now()).unwrap();
+}
+
+#[test]
 fn a_claim_that_a_backup_has_undone_is_not_made_again() {
     let mut guard = Guard::default();
     let sealed = entry();
