@@ -15,7 +15,8 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, Request},
+    client::Body,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -78,6 +79,41 @@ impl KubernetesCheckpoints {
             .ok_or_else(|| CheckpointError::Gone(binding.key.clone()))
     }
 
+    /// Patches the status of a binding, and returns when that was by the API server's clock.
+    async fn patch_status(
+        &self,
+        binding: &Binding,
+        patch: &Value,
+    ) -> Result<Option<Timestamp>, CheckpointError> {
+        let api = self.bindings(&binding.key.namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let unavailable = |error: &dyn std::fmt::Display| CheckpointError::Unavailable(error.to_string());
+        let request = Request::new(api.resource_url())
+            .patch_subresource("status", &binding.key.name, &params, &Patch::Merge(patch))
+            .map_err(|error| unavailable(&error))?;
+        let exchange = async {
+            // Sent as it is: kube's own calls do not show the header with the time. The times of `managedFields` would not do,
+            // they stay when a field only changes its value.
+            let response = self.client.send(request.map(Body::from)).await?;
+            let (head, body) = response.into_parts();
+            Ok::<_, kube::Error>((head, body.collect_bytes().await?))
+        };
+        let (head, body) = timeout(CALL_TIMEOUT, exchange)
+            .await
+            .map_err(|_| no_answer())?
+            .map_err(|error| unavailable(&error))?;
+        if head.status.is_success() {
+            return Ok(head.headers.get("date").and_then(|date| date_of(date.to_str().ok()?)));
+        }
+        if head.status.as_u16() == 404 {
+            return Err(CheckpointError::Gone(binding.key.clone()));
+        }
+        // Somebody may have changed the binding in between; the next attempt reads it again and tells whether it was us.
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let message = answer.get("message").and_then(Value::as_str).unwrap_or("no further detail");
+        Err(unavailable(&format!("{}: {message}", head.status)))
+    }
+
     fn remember(&self, binding: &Binding, stored: Option<Version>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(binding.uid.clone(), vec![stored]);
@@ -95,6 +131,12 @@ impl KubernetesCheckpoints {
     }
 }
 
+/// The moment in a `Date` header (RFC 9110, to the second).
+fn date_of(header: &str) -> Option<Timestamp> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(header).ok()
+}
+
 fn no_answer() -> CheckpointError {
     CheckpointError::Unavailable(format!("the API server did not answer in {CALL_TIMEOUT:?}"))
 }
@@ -105,13 +147,6 @@ fn stored(object: &Object) -> Option<Version> {
         at: text("/status/checkpoint/at").unwrap_or_default(),
         data: text("/status/checkpoint/data")?,
     })
-}
-
-/// The moment of the write by the API server's clock, to the second: it dates what our field manager wrote.
-fn written_at(object: &Object) -> Option<Timestamp> {
-    let fields = object.metadata.managed_fields.iter().flatten();
-    let own = fields.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
-    own.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max()
 }
 
 fn pack(tally: &Tally) -> std::io::Result<String> {
@@ -168,24 +203,10 @@ impl Checkpoints for KubernetesCheckpoints {
                 "currentHour": current,
             },
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let api = self.bindings(&binding.key.namespace);
         self.remember_attempt(binding, version.clone());
-        let patched =
-            timeout(CALL_TIMEOUT, api.patch_status(&binding.key.name, &params, &Patch::Merge(&patch)))
-                .await
-                .map_err(|_| no_answer())?;
-        match patched {
-            Ok(object) => {
-                self.remember(binding, Some(version));
-                Ok(Saved { at: self.tells_time.then(|| written_at(&object)).flatten() })
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                Err(CheckpointError::Gone(binding.key.clone()))
-            }
-            // Somebody changed the binding in between; the next attempt reads it again and tells whether it was us.
-            Err(error) => Err(CheckpointError::Unavailable(error.to_string())),
-        }
+        let at = self.patch_status(binding, &patch).await?;
+        self.remember(binding, Some(version));
+        Ok(Saved { at: at.filter(|_| self.tells_time) })
     }
 }
 
@@ -197,6 +218,12 @@ mod tests {
     fn a_checkpoint_is_what_was_packed() {
         let tally = Tally::default();
         assert_eq!(unpack(&pack(&tally).unwrap()), Ok(tally));
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_a_moment() {
+        assert_eq!(date_of("Sun, 22 Nov 2026 07:39:03 GMT"), Some("2026-11-22T07:39:03Z".parse().unwrap()));
+        assert_eq!(date_of("yesterday"), None);
     }
 
     #[test]
