@@ -8,9 +8,11 @@
     reason = "test support: it fails by panicking, and lives in real time"
 )]
 
+mod observed;
 mod rights;
 mod stage;
 mod workload;
 
-pub use stage::{Observed, PATIENCE, PodIdentity, Stage, repository};
+pub use observed::Observed;
+pub use stage::{PATIENCE, PodIdentity, Stage, repository};
 pub use workload::Workload;
