@@ -31,6 +31,8 @@ impl Meter {
         if self.chain.is_none() {
             match house.ledger.history(&self.product.key, BillingHour::of(Timestamp::UNIX_EPOCH)).await {
                 Ok(history) => {
+                    // A process that died right after a seal has not come to it.
+                    self.mark_carried(house, &history).await;
                     self.chain =
                         Some(Chain { last: history.into_iter().next_back().map(|entry| entry.report) });
                 }
@@ -143,7 +145,7 @@ impl Meter {
 
     async fn seal(&mut self, house: &House, hour: BillingHour) -> Result<(), LedgerError> {
         let since = self.lookback(house, hour).await?;
-        let history = house.ledger.history(&self.product.key, since).await?;
+        let mut history = house.ledger.history(&self.product.key, since).await?;
         self.refuse_what_is_behind(&history, since)?;
         let previous = history
             .iter()
@@ -161,14 +163,21 @@ impl Meter {
             let sealed =
                 match house.ledger.create_if_absent(&self.product.key.namespace, &report, &settlement).await?
                 {
-                    Created::New(entry) => self.note_sealed(entry),
-                    Created::Existing(entry) => self.note_existing(entry, &report),
+                    Created::New(entry) => {
+                        self.note_sealed(&entry);
+                        entry
+                    }
+                    Created::Existing(entry) => {
+                        self.note_existing(&entry, &report);
+                        entry
+                    }
                 };
-            settle_carried(house, &sealed, &history).await?;
-            outcome = Some(sealed.clone());
-            self.chain = Some(Chain { last: Some(sealed) });
+            outcome = Some(sealed.report.clone());
+            self.chain = Some(Chain { last: Some(sealed.report.clone()) });
             self.findings.last_sealed = Some(hour);
+            history.push(sealed);
         }
+        self.mark_carried(house, &history).await;
         self.record_seal(hour, &house.cluster, previous, late, outcome);
         self.findings.dropped_tag_keys = plan.dropped_keys;
         for metered in self.bindings.values_mut() {
@@ -176,6 +185,16 @@ impl Meter {
             metered.tally.forget_through(hour);
         }
         Ok(())
+    }
+
+    /// Marks the expired records that a later report carries. Nothing is billed by it: the report that carries them says so
+    /// itself. What fails is made up for at the next seal or the next start.
+    async fn mark_carried(&mut self, house: &House, history: &[Entry]) {
+        for (entry, settlement) in carried(history) {
+            if let Err(error) = house.ledger.compare_and_swap(entry, &settlement).await {
+                self.note_storage(&Finding::new(error.reason(), error));
+            }
+        }
     }
 
     /// What a read does not show would be linked past, and late usage that it carries would be carried again.
@@ -234,25 +253,23 @@ impl Meter {
         Ok(released.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }
 
-    fn note_sealed(&self, entry: Entry) -> SealedReport {
+    fn note_sealed(&self, entry: &Entry) {
         for record in &entry.report.body.records {
             tracing::info!(
                 report = %entry.key(), dimension = %record.dimension, quantity = record.quantity,
                 measured = %record.measured, remainder = %record.remainder, "sealed"
             );
         }
-        entry.report
     }
 
     /// The hour was sealed before a crash, or by another process: what is in the ledger holds.
-    fn note_existing(&self, entry: Entry, planned: &SealedReport) -> SealedReport {
+    fn note_existing(&self, entry: &Entry, planned: &SealedReport) {
         if entry.report != *planned {
             tracing::warn!(
                 report = %entry.key(), sealed = %entry.report.hash, planned = %planned.hash,
                 "this hour was sealed with other numbers; they hold"
             );
         }
-        entry.report
     }
 
     fn note_storage(&mut self, finding: &Finding) {
@@ -294,18 +311,18 @@ fn late_usage(history: &[Entry], policy: LatePolicy) -> Vec<LateUsage> {
         .collect()
 }
 
-/// Marks the expired records that `sealed` carries. If this fails, they stay `Expired` and are marked with the next seal:
-/// the report that carries them says so itself.
-async fn settle_carried(house: &House, sealed: &SealedReport, history: &[Entry]) -> Result<(), LedgerError> {
-    let carriers = history.iter().map(|entry| &entry.report).chain([sealed]);
-    let carried: Vec<_> = carriers
+/// Reports with expired records that another report carries, and what is to become of them.
+fn carried(history: &[Entry]) -> Vec<(&Entry, Settlement)> {
+    let carried: Vec<_> = history
+        .iter()
+        .map(|entry| &entry.report)
         .flat_map(|report| {
             report.body.records.iter().flat_map(move |record| {
                 record.carried_from.iter().map(move |from| (&record.dimension, from.hour, report.body.hour))
             })
         })
         .collect();
-    for entry in history {
+    let marked = |entry: &Entry| {
         let mut settlement = entry.settlement.clone();
         for status in settlement.records.iter_mut().filter(|status| status.state == RecordState::Expired) {
             let to = carried.iter().find(|(dimension, from, _)| {
@@ -315,9 +332,11 @@ async fn settle_carried(house: &House, sealed: &SealedReport, history: &[Entry])
                 *status = status.clone().carried_to(*to);
             }
         }
-        if settlement != entry.settlement {
-            house.ledger.compare_and_swap(entry, &settlement).await?;
-        }
-    }
-    Ok(())
+        settlement
+    };
+    history
+        .iter()
+        .map(|entry| (entry, marked(entry)))
+        .filter(|(entry, settlement)| *settlement != entry.settlement)
+        .collect()
 }
