@@ -21,7 +21,7 @@ use tollkeeper_core::{
     pace::Pace,
     plan::submission::{self, Sender},
     product::{AmbiguousPolicy, LatePolicy, Policy},
-    settlement::{Attempt, Phase, RecordState},
+    settlement::{Attempt, Claim, Phase, RecordState},
 };
 
 pub use self::drive::run;
@@ -33,6 +33,9 @@ const INVARIANT_BROKEN: &str = "InvariantBroken";
 /// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
 /// person or another process has changed.
 const SCAN_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long a later claim of another pod is believed: a lease that was really lost ends this process's term in 15 s.
+const SUPERSEDED_FOR: SignedDuration = SignedDuration::from_secs(120);
 
 /// What settling works with.
 #[derive(Clone)]
@@ -83,6 +86,8 @@ pub struct Settler {
     guard: Guard,
     /// Whether the epoch has been compared with those of the ledger's claims.
     knows_epochs: bool,
+    /// Since when another pod's claim is of a later epoch.
+    superseded_since: Option<Timestamp>,
     backoff: Backoff<ObjectKey>,
     /// Outcomes that are not written down yet, by report and record.
     unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Answer>>,
@@ -107,6 +112,7 @@ impl Settler {
             sender,
             guard: Guard::default(),
             knows_epochs: false,
+            superseded_since: None,
             backoff: Backoff::default(),
             unwritten: BTreeMap::new(),
             problem: None,
@@ -136,7 +142,7 @@ impl Settler {
             }
         };
         let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
-        let may_send = self.leads(&entries);
+        let may_send = self.leads(&entries, now);
         for entry in entries {
             let key = entry.key();
             let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
@@ -176,27 +182,36 @@ impl Settler {
     }
 
     /// Whether no claim of another pod is of a later epoch. A process that starts takes at least the epoch of the newest
-    /// claim: the lease's count starts anew when somebody deletes it.
-    fn leads(&mut self, entries: &[Entry]) -> bool {
+    /// claim, and so does one whose lease lasts although a later claim is there: the lease's count starts anew when somebody
+    /// deletes it, and a mistake in it must not stop the sending for ever.
+    fn leads(&mut self, entries: &[Entry], now: Timestamp) -> bool {
         let claims = entries
             .iter()
             .flat_map(|entry| &entry.settlement.records)
             .filter_map(|record| record.claim.as_ref());
-        if !self.knows_epochs {
+        let is_later = |claim: &&Claim| claim.pod != self.sender.pod && claim.epoch > self.sender.epoch;
+        let Some(newest) = (if self.knows_epochs {
+            claims.filter(is_later).map(|claim| claim.epoch).max()
+        } else {
+            claims.map(|claim| claim.epoch).filter(|epoch| *epoch > self.sender.epoch).max()
+        }) else {
             self.knows_epochs = true;
-            self.sender.epoch = claims.map(|claim| claim.epoch).fold(self.sender.epoch, u64::max);
+            self.superseded_since = None;
             return true;
-        }
-        let newer = claims.filter(|claim| claim.pod != self.sender.pod && claim.epoch > self.sender.epoch);
-        let newest = newer.map(|claim| claim.epoch).max();
-        if let Some(newest) = newest {
+        };
+        let since = *self.superseded_since.get_or_insert(now);
+        if self.knows_epochs && now.duration_since(since) < SUPERSEDED_FOR {
             tracing::warn!(
                 newest,
                 epoch = self.sender.epoch,
                 "another pod has claimed in a later epoch; nothing is sent"
             );
+            return false;
         }
-        newest.is_none()
+        self.knows_epochs = true;
+        self.superseded_since = None;
+        self.sender.epoch = newest;
+        true
     }
 
     async fn settle(&mut self, teller: &Teller, entry: Entry, policy: Policy) -> Result<Entry, LedgerError> {

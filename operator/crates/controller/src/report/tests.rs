@@ -313,3 +313,20 @@ async fn a_claim_of_a_later_epoch_ends_the_sending_of_an_earlier_one() {
     // Not even called ambiguous by a process whose time is over.
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sending));
 }
+
+#[tokio::test]
+async fn a_later_epoch_that_nobody_leads_in_does_not_stop_the_sending_for_ever() {
+    let mut stage = Stage::with([Outcome::NotAccepted(refusal()), accepted()], Failing::default()).await;
+    let turn = stage.turn().await;
+    // Another report, claimed in an epoch of a lease that has been deleted since, by a pod that is gone.
+    let other = report("other", "2026-11-21T14:00:00Z".parse().unwrap(), 5);
+    let settlement = Settlement::of(&other, Mode::Live);
+    let claim = Claim { pod: "gone".to_owned(), epoch: 9, at: stage.clock.now() };
+    let claimed = settlement.clone().with(settlement.records[0].clone().claimed(claim));
+    stage.ledger.create_if_absent("vecdb", &other, &claimed).await.unwrap();
+    let turn = stage.turn_after(&turn).await;
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
+    stage.clock.sleep_until(turn.next + SUPERSEDED_FOR).await;
+    stage.turn().await;
+    assert_eq!((stage.sent(), stage.state().await), (2, RecordState::Accepted));
+}
