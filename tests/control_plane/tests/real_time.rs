@@ -30,12 +30,10 @@ async fn in_real_time_the_clocks_agree_and_usage_is_measured() {
     );
     wait_until("a checkpoint".to_owned(), Duration::from_secs(60), async || {
         let binding = bindings.get("prod").await.map_err(|error| error.to_string())?;
-        binding.data["status"]["currentHour"]
-            .as_object()
-            .map(|_| ())
-            .ok_or(binding.data["status"].to_string())
+        let checkpoint = &binding.data["status"]["checkpoint"]["at"];
+        checkpoint.as_str().map(|_| ()).ok_or(binding.data["status"].to_string())
     })
     .await
     .unwrap();
-    stage.condition("MarketplaceProduct", "vecdb", "Metering", ("True", "Metering")).await;
+    stage.condition("MarketplaceProduct", "vecdb", "Metering", ("True", "Metered")).await;
 }
