@@ -4,6 +4,7 @@ mod aws;
 mod cluster;
 mod crds;
 mod log;
+mod plugin;
 mod print;
 mod render;
 mod report;
@@ -27,6 +28,7 @@ enum Verb {
     Run(run::Run),
     Simulate(simulate::Simulate),
     Aws(aws::Aws),
+    Plugin(plugin::Plugin),
     Report(report::Report),
     Crds(crds::Crds),
 }
@@ -62,6 +64,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Simulate(simulate) => simulate.run(),
         Verb::Aws(aws) => aws.run(),
+        Verb::Plugin(plugin) => plugin.run(),
         Verb::Report(report) => report.run(),
         Verb::Crds(crds) => crds.run(),
     };

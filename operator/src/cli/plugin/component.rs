@@ -1,0 +1,53 @@
+//! A component as a file on this machine, and what is in it.
+
+use std::{fs, path::Path};
+
+use tollkeeper_core::{
+    identity::Digest,
+    plugin::{Manifest, PluginHost as _, PluginLimits},
+};
+use tollkeeper_plugin_host::{Evaluation, MAX_COMPONENT, WasmHost};
+use wit_component::DecodedWasm;
+
+use crate::cli::Failure;
+
+/// What a component imports and exports, by the names of WIT: `package:name/interface@version`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Interfaces {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+/// Reads a file that holds a component; a file that is too large is not read.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", path.display()));
+    let length = fs::metadata(path).map_err(unreadable)?.len();
+    if length > MAX_COMPONENT as u64 {
+        return Err(Failure::new(format!(
+            "{} has {length} bytes, and a component has at most {MAX_COMPONENT}; build it for size",
+            path.display()
+        )));
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+/// Decodes the interfaces of a component, without running it.
+pub(super) fn interfaces(bytes: &[u8]) -> Result<Interfaces, Failure> {
+    let decoded = wit_component::decode(bytes)
+        .map_err(|error| Failure::new(format!("this is no WebAssembly component: {error:#}")))?;
+    let DecodedWasm::Component(resolve, world) = decoded else {
+        return Err(Failure::new("this is a WIT package, not a component; build the plugin first"));
+    };
+    let Some(world) = resolve.worlds.get(world) else { return Ok(Interfaces::default()) };
+    Ok(Interfaces {
+        imports: world.imports.keys().map(|key| resolve.name_world_key(key)).collect(),
+        exports: world.exports.keys().map(|key| resolve.name_world_key(key)).collect(),
+    })
+}
+
+/// Loads a component as the operator would, and asks it for its manifest.
+pub(super) async fn manifest(bytes: &[u8]) -> Result<Manifest, Failure> {
+    let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
+    let plugin = host.load(bytes, &Digest::of(bytes), PluginLimits::default()).await.map_err(Failure::new)?;
+    Ok(plugin.manifest().clone())
+}
