@@ -1,7 +1,17 @@
 //! `tollkeeper plugin`: the vendor's bench, one file a verb.
 
+mod build;
+mod check;
 mod component;
 mod inspect;
+mod language;
+mod new;
+mod outcome;
+mod play;
+mod progress;
+mod run;
+mod setting;
+mod subject;
 
 use clap::{Args, Subcommand};
 
@@ -16,13 +26,21 @@ pub(crate) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    New(new::New),
+    Build(build::Build),
+    Check(check::Check),
     Inspect(inspect::Inspect),
+    Run(run::Run),
 }
 
 impl Plugin {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.verb {
+            Verb::New(new) => new.run(),
+            Verb::Build(build) => build.run(),
+            Verb::Check(check) => check.run(),
             Verb::Inspect(inspect) => inspect.run(),
+            Verb::Run(run) => run.run(),
         }
     }
 }

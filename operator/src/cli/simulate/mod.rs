@@ -9,7 +9,7 @@ mod money;
 mod notable;
 mod page;
 mod result;
-mod trace;
+pub(super) mod trace;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -99,7 +99,7 @@ impl Simulate {
             .filter_map(|(product, _)| product.metered.as_ref())
             .flat_map(|metered| metered.product.meter.inputs.iter().map(|input| input.name.clone()))
             .collect();
-        let trace = Trace::read(&self.signals, &inputs).map_err(Failure::new)?;
+        let trace = Trace::read(&self.signals, Some(&inputs)).map_err(Failure::new)?;
         let (from, to) = self.span(&trace)?;
 
         let clock = Arc::new(VirtualClock::starting_at(from));

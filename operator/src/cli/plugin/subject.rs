@@ -1,0 +1,73 @@
+//! The plugin on the bench: loaded as the operator would load it, and called on this thread.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+use tollkeeper_core::{
+    identity::Digest,
+    input::Input,
+    plugin::{Manifest, Plugin, PluginFailure, PluginHost as _, PluginLimits, Tick},
+    reading::Measurement,
+};
+use tollkeeper_plugin_host::{Evaluation, WasmHost};
+
+use super::{component, setting::Setting};
+use crate::cli::Failure;
+
+/// A loaded plugin.
+pub(super) struct Subject {
+    runtime: Runtime,
+    plugin: Arc<dyn Plugin>,
+    pub(super) digest: Digest,
+}
+
+impl Subject {
+    /// Loads the component of a file.
+    pub(super) fn load(path: &Path, limits: PluginLimits) -> Result<Self, Failure> {
+        let bytes = component::read(path)?;
+        Self::of(&bytes, limits)?.map_err(|failure| {
+            Failure::new(format!(
+                "{} cannot be used: {}: {failure}; `tollkeeper plugin check {}` says more",
+                path.display(),
+                failure.reason(),
+                path.display()
+            ))
+        })
+    }
+
+    /// Loads a component. The outer failure is this machine's, the inner one the component's.
+    pub(super) fn of(bytes: &[u8], limits: PluginLimits) -> Result<Result<Self, PluginFailure>, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+        let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
+        let digest = Digest::of(bytes);
+        let loaded = runtime.block_on(host.load(bytes, &digest, limits));
+        Ok(loaded.map(|plugin| Self { runtime, plugin, digest }))
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        self.plugin.manifest()
+    }
+
+    pub(super) fn validate(&self, config: &str) -> Result<(), PluginFailure> {
+        self.runtime.block_on(self.plugin.validate_config(config))
+    }
+
+    pub(super) fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
+        self.runtime.block_on(self.plugin.measure(tick, inputs))
+    }
+}
+
+/// The tick of a product at a moment.
+pub(super) fn tick(setting: &Setting, at: Timestamp, state: &[u8]) -> Tick {
+    Tick {
+        at,
+        seconds: setting.interval.seconds(),
+        product: setting.product.clone(),
+        config: setting.config.clone(),
+        state: Arc::from(state),
+    }
+}
