@@ -24,6 +24,7 @@ pub(crate) struct CallState {
 pub(crate) struct Done<R> {
     pub(crate) result: R,
     pub(crate) fuel: u64,
+    pub(crate) memory: u64,
     pub(crate) log: Vec<LogLine>,
 }
 
@@ -48,7 +49,10 @@ pub(crate) fn call<R>(
     let state = store.data_mut();
     state.world.flush(&mut state.log);
     match outcome {
-        Ok((result, fuel)) => Ok(Done { result, fuel, log: store.into_data().log.finish() }),
+        Ok((result, fuel)) => {
+            let CallState { memory, log, .. } = store.into_data();
+            Ok(Done { result, fuel, memory: memory.used(limits.memory), log: log.finish() })
+        }
         Err(error) => Err(failure::of_call(&error, store.data(), limits)),
     }
 }
@@ -65,6 +69,11 @@ pub(crate) struct Memory {
 impl Memory {
     fn new(limit: u64) -> Self {
         Self { left: usize::try_from(limit).unwrap_or(usize::MAX), refused: false, starved: false }
+    }
+
+    /// What has been taken of a limit.
+    fn used(&self, limit: u64) -> u64 {
+        limit.saturating_sub(u64::try_from(self.left).unwrap_or(u64::MAX))
     }
 
     /// A trap rather than a failed `memory.grow`: guests abort on that with nothing but `unreachable`.

@@ -21,5 +21,5 @@ mod wasi;
 
 pub use host::{Evaluation, HostError, WasmHost};
 pub use limits::{
-    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME,
+    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, fuel_for,
 };

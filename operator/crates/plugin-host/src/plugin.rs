@@ -103,7 +103,7 @@ impl Prepared {
             })
         })?;
         let (readings, state) = output::outcome(done.result.map_err(failure::of_guest)?)?;
-        Ok(Measurement { readings, state, log: done.log, fuel: done.fuel })
+        Ok(Measurement { readings, state, log: done.log, fuel: done.fuel, memory: done.memory })
     }
 }
 

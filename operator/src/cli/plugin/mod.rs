@@ -1,5 +1,6 @@
 //! `tollkeeper plugin`: the vendor's bench, one file a verb.
 
+mod bench;
 mod build;
 mod check;
 mod component;
@@ -11,6 +12,7 @@ mod play;
 mod progress;
 mod run;
 mod setting;
+mod simulate;
 mod subject;
 
 use clap::{Args, Subcommand};
@@ -29,6 +31,8 @@ enum Verb {
     New(new::New),
     Build(build::Build),
     Check(check::Check),
+    Bench(bench::Bench),
+    Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
     Run(run::Run),
 }
@@ -39,6 +43,8 @@ impl Plugin {
             Verb::New(new) => new.run(),
             Verb::Build(build) => build.run(),
             Verb::Check(check) => check.run(),
+            Verb::Bench(bench) => bench.run(),
+            Verb::Simulate(simulate) => simulate.run(),
             Verb::Inspect(inspect) => inspect.run(),
             Verb::Run(run) => run.run(),
         }

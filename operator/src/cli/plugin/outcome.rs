@@ -23,6 +23,7 @@ impl Played {
                 "stateBytes": measured.state.len(),
                 "log": measured.log.iter().map(logged).collect::<Vec<_>>(),
                 "fuel": measured.fuel,
+                "memoryBytes": measured.memory,
             }),
             Err(failure) => json!({
                 "at": self.at,

@@ -150,6 +150,15 @@ impl Trace {
         (first, last)
     }
 
+    /// The same trace, from another moment on.
+    pub(crate) fn moved_to(mut self, start: Timestamp) -> Self {
+        let (first, _) = self.span();
+        for (at, ..) in &mut self.states {
+            *at = start.checked_add(at.duration_since(first)).unwrap_or(Timestamp::MAX);
+        }
+        self
+    }
+
     /// The trace as one product sees it.
     pub(crate) fn inputs(&self, declared: &[InputDeclaration]) -> Result<TraceInputs, TraceError> {
         let mut by_input: BTreeMap<String, Vec<(Timestamp, InputData)>> = BTreeMap::new();
