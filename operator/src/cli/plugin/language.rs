@@ -9,6 +9,12 @@ use clap::ValueEnum;
 pub(super) enum Language {
     /// Rust, as a core module that is made a component.
     Rust,
+    /// Go, with the canonical ABI written by hand: see `arena.go` of the SDK.
+    Go,
+    /// JavaScript, in QuickJS.
+    Js,
+    /// Python, in CPython.
+    Python,
 }
 
 impl Language {
@@ -16,6 +22,9 @@ impl Language {
     pub(super) const fn mark(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
+            Self::Go => "go.mod",
+            Self::Js => "package.json",
+            Self::Python => "pyproject.toml",
         }
     }
 
@@ -23,6 +32,9 @@ impl Language {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
+            Self::Go => "Go",
+            Self::Js => "JavaScript",
+            Self::Python => "Python",
         }
     }
 
@@ -30,6 +42,9 @@ impl Language {
     pub(super) const fn tests(self) -> &'static str {
         match self {
             Self::Rust => "cargo test",
+            Self::Go => "go test ./...",
+            Self::Js => "npm install && npm test",
+            Self::Python => "python3 -m unittest",
         }
     }
 

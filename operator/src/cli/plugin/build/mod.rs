@@ -1,5 +1,8 @@
 //! `tollkeeper plugin build`: from a project's source to a component and its digest, with the language's own toolchain.
 
+mod go;
+mod js;
+mod python;
 mod rust;
 mod toolchain;
 
@@ -46,6 +49,9 @@ impl Build {
         let spinner = progress::spinner(format!("building with {}", language.name()));
         let bytes = match language {
             Language::Rust => rust::build(&self.folder),
+            Language::Go => go::build(&self.folder),
+            Language::Js => js::build(&self.folder),
+            Language::Python => python::build(&self.folder),
         }?;
         spinner.finish_and_clear();
         let component = self.component.unwrap_or_else(|| self.folder.join("meter.wasm"));

@@ -34,6 +34,54 @@ const RUST: &Embedded = embedded![
     "rust/examples/node-hours/src/lib.rs",
 ];
 
+const GO: &Embedded = embedded![
+    "go/go.mod",
+    "go/abi.go",
+    "go/amount.go",
+    "go/amount_test.go",
+    "go/arena.go",
+    "go/inputs.go",
+    "go/log.go",
+    "go/log_native.go",
+    "go/meter.go",
+    "go/outcome.go",
+    "go/amounts.tsv",
+    "go/wit/meter.wit",
+    "go/examples/node-hours/go.mod",
+    "go/examples/node-hours/main.go",
+    "go/examples/node-hours/main_test.go",
+];
+
+const JS: &Embedded = embedded![
+    "js/package.json",
+    "js/amount.js",
+    "js/amount.test.js",
+    "js/inputs.js",
+    "js/meter.js",
+    "js/outcome.js",
+    "js/amounts.tsv",
+    "js/wit/meter.wit",
+    "js/examples/node-hours/package.json",
+    "js/examples/node-hours/component.js",
+    "js/examples/node-hours/meter.js",
+    "js/examples/node-hours/meter.test.js",
+];
+
+const PYTHON: &Embedded = embedded![
+    "python/tollkeeper_meter/__init__.py",
+    "python/tollkeeper_meter/amount.py",
+    "python/tollkeeper_meter/component.py",
+    "python/tollkeeper_meter/inputs.py",
+    "python/tollkeeper_meter/outcome.py",
+    "python/test_amount.py",
+    "python/amounts.tsv",
+    "python/wit/meter.wit",
+    "python/examples/node-hours/pyproject.toml",
+    "python/examples/node-hours/component.py",
+    "python/examples/node-hours/meter.py",
+    "python/examples/node-hours/test_meter.py",
+];
+
 /// How to go on.
 const README: &str = include_str!("README.md");
 
@@ -41,6 +89,9 @@ const README: &str = include_str!("README.md");
 pub(super) fn of(language: Language, name: &str) -> Vec<(String, String)> {
     let (own, ignored) = match language {
         Language::Rust => (RUST, "/target/\n"),
+        Language::Go => (GO, ""),
+        Language::Js => (JS, "/node_modules/\n"),
+        Language::Python => (PYTHON, "__pycache__/\n"),
     };
     let example = format!("examples/{EXAMPLE}/");
     let place = |path: &str| {
