@@ -38,6 +38,10 @@ install-tests: ## install what the tests start: etcd, Kubernetes, Prometheus, ku
 build-tests:
 	cargo build --locked $(TARGETS)
 
+.PHONY: soak
+soak: ## a million calls of plugins, good and bad: the host's memory stays flat (`make test` has ten thousand)
+	TOLLKEEPER_SOAK_EVALUATIONS=1000000 cargo test --locked --release --package tollkeeper-plugin-host --test hostile soak
+
 .PHONY: lint
 lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
 

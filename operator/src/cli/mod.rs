@@ -2,6 +2,7 @@
 
 mod aws;
 mod cluster;
+mod compile_plugin;
 mod crds;
 mod log;
 mod plugin;
@@ -31,6 +32,7 @@ enum Verb {
     Plugin(plugin::Plugin),
     Report(report::Report),
     Crds(crds::Crds),
+    CompilePlugin(compile_plugin::CompilePlugin),
 }
 
 /// How a verb prints what it found.
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Verb::Plugin(plugin) => plugin.run(),
         Verb::Report(report) => report.run(),
         Verb::Crds(crds) => crds.run(),
+        Verb::CompilePlugin(compile) => return compile.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,9 @@
 //! The numbers that every SDK must come to.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use tollkeeper_core::identity::Digest;
@@ -8,9 +11,8 @@ use tollkeeper_core::identity::Digest;
 use crate::{EXAMPLES, golden_folder, json as json_of, rust_component, scratch, succeeds, text};
 
 /// Readings and bill of a component.
-fn numbers(component: &Path, example: &str) -> Value {
-    let golden = golden_folder(example);
-    let (product, trace) = (golden.join("product.yaml"), golden.join("trace.jsonl"));
+pub(crate) fn numbers(component: &Path, example: &str) -> Value {
+    let (product, trace) = (pinned(component, example), golden_folder(example).join("trace.jsonl"));
     let played = json_of(&[
         "plugin",
         "run",
@@ -34,29 +36,42 @@ fn kept(tick: &Value) -> Value {
     }
 }
 
-/// The totals of a simulation with the component.
-fn bill(component: &Path, example: &str) -> Value {
-    let golden = golden_folder(example);
-    let language = component.file_name().unwrap().to_string_lossy().into_owned();
-    let folder = scratch(&format!("bill-{example}-{}", language.replace('.', "-")));
+/// The example's product with the component's digest, in a folder with the component. It takes components of every language.
+fn pinned(component: &Path, example: &str) -> PathBuf {
+    let language = component.file_stem().unwrap().to_string_lossy().into_owned();
+    let folder = scratch(&format!("bill-{example}-{language}"));
     fs::copy(component, folder.join("meter.wasm")).unwrap();
-    let product = fs::read_to_string(golden.join("product.yaml")).unwrap();
+    let product = fs::read_to_string(golden_folder(example).join("product.yaml")).unwrap();
     let digest = Digest::of(&fs::read(component).unwrap()).to_string();
-    let pinned = product.replace(&format!("sha256:{}", "0".repeat(64)), &digest);
+    let limits = "{component: 32Mi, time: 10s}";
+    let pinned =
+        product.replace(&format!("sha256:{}", "0".repeat(64)), &format!("{digest}\n      limits: {limits}"));
     assert_ne!(product, pinned, "{example} names no digest of noughts");
     fs::write(folder.join("product.yaml"), pinned).unwrap();
+    folder.join("product.yaml")
+}
+
+/// The totals of a simulation with the component.
+fn bill(component: &Path, example: &str) -> Value {
+    let (golden, product) = (golden_folder(example), pinned(component, example));
     let simulated = json_of(&[
         "simulate",
-        text(&folder.join("product.yaml")),
+        text(&product),
         text(&golden.join("binding.yaml")),
         "--signals",
         text(&golden.join("trace.jsonl")),
         "--plugins",
-        text(&folder),
+        text(product.parent().unwrap()),
         "--output",
         "json",
     ]);
     simulated["totals"].clone()
+}
+
+/// What `expected.json` holds.
+pub(crate) fn expected(example: &str) -> Value {
+    let path = golden_folder(example).join("expected.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -67,8 +82,7 @@ fn the_committed_numbers_are_those_of_the_meters_in_rust() {
         if env::var_os("UPDATE").is_some() {
             fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         }
-        let expected: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(found, expected, "{example}");
+        assert_eq!(found, expected(example), "{example}");
     }
 }
 
@@ -83,9 +97,7 @@ fn the_bills_are_what_pencil_and_paper_say() {
         // Five different users in the first hour, three in the second.
         ("active-users", "8.000000"),
     ] {
-        let expected = golden_folder(example).join("expected.json");
-        let numbers: Value = serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap();
-        assert_eq!(numbers["totals"][0]["measured"], measured, "{example}");
+        assert_eq!(expected(example)["totals"][0]["measured"], measured, "{example}");
     }
 }
 

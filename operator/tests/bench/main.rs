@@ -12,6 +12,7 @@
 
 mod checks;
 mod golden;
+mod languages;
 mod projects;
 
 use std::{

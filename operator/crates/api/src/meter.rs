@@ -76,13 +76,32 @@ pub struct PluginSourceSpec {
     pub file: Option<String>,
 }
 
-/// What one call of a plugin may use. A call that passes a limit is stopped and its tick counts as missed.
+/// More than 0 and at most so many bytes. Written without CEL's `quantity` functions: servers before 1.29 refuse a
+/// definition that uses them.
+macro_rules! size_rule {
+    ($most:literal) => {
+        concat!(
+            "[self.endsWith('Ki') ? int(self.substring(0, self.size() - 2)) * 1024 \
+            : self.endsWith('Mi') ? int(self.substring(0, self.size() - 2)) * 1048576 \
+            : self.endsWith('Gi') ? int(self.substring(0, self.size() - 2)) * 1073741824 \
+            : self.endsWith('k') ? int(self.substring(0, self.size() - 1)) * 1000 \
+            : self.endsWith('M') ? int(self.substring(0, self.size() - 1)) * 1000000 \
+            : self.endsWith('G') ? int(self.substring(0, self.size() - 1)) * 1000000000 \
+            : int(self)].all(n, n > 0 && n <= ",
+            $most,
+            ")"
+        )
+    };
+}
+
+/// What a plugin may use. A call that passes a limit is stopped and its tick counts as missed. An operator may grant less
+/// than is possible here; then the product says so.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct LimitsSpec {
     /// Linear memory in bytes, such as 64Mi; at most 1Gi. Default: 64Mi.
     #[serde(default = "default_memory")]
     #[schemars(regex(pattern = "^[0-9]{1,10}(Ki|Mi|Gi|k|M|G)?$"), length(min = 1, max = 12))]
-    #[x_kube(validation = Rule::new(MEMORY_RULE).message("memory must be more than 0 and at most 1Gi"))]
+    #[x_kube(validation = Rule::new(size_rule!("1073741824")).message("memory must be more than 0 and at most 1Gi"))]
     pub memory: String,
     /// Wall-clock time, such as 500ms; at most 10s. Default: 500ms.
     #[serde(default = "default_time")]
@@ -90,20 +109,16 @@ pub struct LimitsSpec {
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('10s')")
         .message("time must be more than 0 and at most 10s"))]
     pub time: String,
+    /// Bytes of the component itself, such as 20Mi for one in Python; at most 32Mi. Default: 4Mi.
+    #[serde(default = "default_component")]
+    #[schemars(regex(pattern = "^[0-9]{1,10}(Ki|Mi|Gi|k|M|G)?$"), length(min = 1, max = 12))]
+    #[x_kube(validation = Rule::new(size_rule!("33554432")).message("component must be more than 0 and at most 32Mi"))]
+    pub component: String,
 }
-
-/// Written without CEL's `quantity` functions: servers before 1.29 refuse a definition that uses them.
-const MEMORY_RULE: &str = "[self.endsWith('Ki') ? int(self.substring(0, self.size() - 2)) * 1024 \
-    : self.endsWith('Mi') ? int(self.substring(0, self.size() - 2)) * 1048576 \
-    : self.endsWith('Gi') ? int(self.substring(0, self.size() - 2)) * 1073741824 \
-    : self.endsWith('k') ? int(self.substring(0, self.size() - 1)) * 1000 \
-    : self.endsWith('M') ? int(self.substring(0, self.size() - 1)) * 1000000 \
-    : self.endsWith('G') ? int(self.substring(0, self.size() - 1)) * 1000000000 \
-    : int(self)].all(n, n > 0 && n <= 1073741824)";
 
 impl Default for LimitsSpec {
     fn default() -> Self {
-        Self { memory: default_memory(), time: default_time() }
+        Self { memory: default_memory(), time: default_time(), component: default_component() }
     }
 }
 
@@ -113,6 +128,10 @@ fn default_memory() -> String {
 
 fn default_time() -> String {
     "500ms".to_owned()
+}
+
+fn default_component() -> String {
+    "4Mi".to_owned()
 }
 
 /// One input of a plugin: a name, and exactly one source.

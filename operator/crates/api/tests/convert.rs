@@ -45,6 +45,7 @@ fn the_product_of_the_documentation_converts() {
     assert_eq!(meter.interval.seconds(), 60);
     assert_eq!(meter.limits.memory, 64 << 20);
     assert_eq!(meter.limits.time, Duration::from_millis(500));
+    assert_eq!(meter.limits.component, 4 << 20);
     assert_eq!(&*meter.config, r#"{"a":null,"z":[1,{"a":1,"b":2}]}"#, "the same JSON whatever its order");
     assert_eq!(meter.inputs.len(), 4);
     assert!(matches!(&meter.inputs[1].source, InputSource::Scrape { port: 9090, .. }));
@@ -123,6 +124,13 @@ fn a_refused_product_says_what_is_wrong_where() {
         ("/spec/meter/plugin/publicKeyPem", json!("x"), "InvalidPluginKey", "publicKeyPem"),
         ("/spec/meter/plugin/limits/memory", json!("2Gi"), "InvalidPluginLimits", "limits.memory"),
         ("/spec/meter/plugin/limits/memory", json!("much"), "InvalidPluginLimits", "limits.memory"),
+        (
+            "/spec/meter/plugin/limits",
+            json!({"component": "33Mi"}),
+            "InvalidPluginLimits",
+            "limits.component",
+        ),
+        ("/spec/meter/plugin/limits", json!({"component": "all"}), "InvalidPluginLimits", "limits.component"),
         ("/spec/meter/plugin/limits/time", json!("11s"), "InvalidPluginLimits", "limits.time"),
         ("/spec/meter/plugin/limits/time", json!("0s"), "InvalidPluginLimits", "limits.time"),
         ("/spec/meter/inputs/3", input, "InvalidInput", "two inputs named `nodes`"),

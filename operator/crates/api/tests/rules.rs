@@ -131,6 +131,13 @@ fn limits_have_limits() {
     for bad in ["0", "0Mi", "2Gi", "1025Mi", "1048577Ki", "1073741825", "1073742k", "1074M", "2G"] {
         refused(&definition, &memory(bad), "memory must be more than 0 and at most 1Gi");
     }
+    let component = |size: &str| with(product(), "/spec/meter/plugin/limits", json!({"component": size}));
+    for good in ["1", "4Mi", "32Mi", "33554432", "33M"] {
+        accepted(&definition, &component(good));
+    }
+    for bad in ["0", "33Mi", "33554433", "1Gi", "34M"] {
+        refused(&definition, &component(bad), "component must be more than 0 and at most 32Mi");
+    }
     let time = |span: &str| with(product(), "/spec/meter/plugin/limits/time", json!(span));
     for good in ["1ms", "500ms", "10s", "9s999ms"] {
         accepted(&definition, &time(good));

@@ -5,7 +5,10 @@
 //! record change last, so clocks of nodes are never compared.
 #![allow(clippy::disallowed_methods, reason = "leases live in real, monotonic time, whatever the clock says")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -36,6 +39,22 @@ pub enum Leadership {
     },
 }
 
+/// How long a leadership is surely ours: read right before what only a leader may do.
+#[derive(Debug, Default)]
+pub struct Tenure(Mutex<Option<(u64, Instant)>>);
+
+impl Tenure {
+    /// Whether the leadership of this epoch lasts. A process that was suspended learns here that its time is over.
+    pub fn covers(&self, epoch: u64) -> bool {
+        let tenure = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenure.is_some_and(|(held, until)| held == epoch && Instant::now() < until)
+    }
+
+    fn set(&self, tenure: Option<(u64, Instant)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenure;
+    }
+}
+
 /// Takes part in the election.
 pub struct Elector {
     api: Api<Lease>,
@@ -44,6 +63,7 @@ pub struct Elector {
     holder: String,
     duration: Duration,
     leadership: watch::Sender<Leadership>,
+    tenure: Arc<Tenure>,
     last_epoch: u64,
     sighting: Option<Sighting>,
 }
@@ -85,10 +105,16 @@ impl Elector {
             holder: holder.to_owned(),
             duration: DURATION,
             leadership,
+            tenure: Arc::default(),
             last_epoch: 0,
             sighting: None,
         };
         (elector, receiver)
+    }
+
+    /// Where to read how long a leadership lasts.
+    pub fn tenure(&self) -> Arc<Tenure> {
+        self.tenure.clone()
     }
 
     /// The same with another duration; one for all pods of an installation.
@@ -104,6 +130,7 @@ impl Elector {
             tracing::info!(epoch, holder = %self.holder, "this process leads");
             self.leadership.send_replace(Leadership::Leader { epoch });
             let end = self.keep(held, &stop).await;
+            self.tenure.set(None);
             self.leadership.send_replace(Leadership::Follower);
             match end {
                 End::Stopped(lease) => return self.release(*lease).await,
@@ -229,7 +256,9 @@ impl Elector {
     /// Ours since before it was asked for. The last third is the margin to those who count from when they saw it.
     fn held(&self, lease: Lease, epoch: u64, asked: Instant) -> Held {
         let third = self.duration / 3;
-        Held { lease, epoch, valid_until: asked + third * 2, renew_at: asked + third }
+        let valid_until = asked + third * 2;
+        self.tenure.set(Some((epoch, valid_until)));
+        Held { lease, epoch, valid_until, renew_at: asked + third }
     }
 
     fn metadata(&self) -> ObjectMeta {

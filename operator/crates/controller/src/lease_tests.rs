@@ -13,13 +13,15 @@ struct Pod {
     leadership: watch::Receiver<Leadership>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    tenure: Arc<Tenure>,
 }
 
 fn pod(client: &Client, holder: &str) -> Pod {
     let (elector, leadership) = Elector::new(client.clone(), "house", "tollkeeper", holder);
     let stop = CancellationToken::new();
+    let tenure = elector.tenure();
     let task = tokio::spawn(elector.with_duration(SHORT).run(stop.clone()));
-    Pod { leadership, stop, task }
+    Pod { leadership, stop, task, tenure }
 }
 
 impl Pod {
@@ -102,6 +104,18 @@ async fn without_an_api_server_leadership_ends_before_others_may_take_it() {
     fake.set_fault(|_, _| Some(503));
     first.until(|leadership| *leadership == Leadership::Follower).await;
     assert!(down.elapsed() < SHORT, "{:?}", down.elapsed());
+}
+
+#[tokio::test]
+async fn a_process_that_was_suspended_knows_at_once_that_its_tenure_is_over() {
+    let (_fake, client) = Fake::start();
+    let mut first = pod(&client, "first");
+    let epoch = first.leads().await;
+    assert!(first.tenure.covers(epoch) && !first.tenure.covers(epoch + 1));
+    // Nothing of the process runs on, so it is told nothing.
+    first.task.abort();
+    sleep(SHORT).await;
+    assert!(first.is_leading() && !first.tenure.covers(epoch));
 }
 
 #[tokio::test]

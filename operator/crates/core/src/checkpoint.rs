@@ -4,6 +4,7 @@
 //! the same increase of a counter again.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
     hour::BillingHour,
@@ -20,6 +21,13 @@ pub struct Checkpoint {
     pub tally: Tally,
     /// The open hour and its usage so far, for people to read.
     pub current: Option<(BillingHour, Vec<(DimensionName, Quantity)>)>,
+}
+
+/// A checkpoint is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Saved {
+    /// When, by the store's own clock; `None` where it does not tell. A second opinion on what time it is.
+    pub at: Option<Timestamp>,
 }
 
 /// Why a checkpoint was not read or written.
@@ -63,5 +71,5 @@ pub trait Checkpoints: Send + Sync {
     async fn load(&self, binding: &Binding) -> Result<Option<Tally>, CheckpointError>;
 
     /// Replaces it, unless another process has done so since this one loaded or saved.
-    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<(), CheckpointError>;
+    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError>;
 }

@@ -31,12 +31,14 @@ pub struct PluginLimits {
     pub memory: u64,
     /// Wall-clock time.
     pub time: Duration,
+    /// Bytes of the component itself.
+    pub component: u64,
 }
 
 impl Default for PluginLimits {
-    /// As `contract.md` of the design: 64 MiB and 500 ms.
+    /// As `contract.md` of the design: 64 MiB and 500 ms; and 4 MiB of component.
     fn default() -> Self {
-        Self { memory: 64 << 20, time: Duration::from_millis(500) }
+        Self { memory: 64 << 20, time: Duration::from_millis(500), component: 4 << 20 }
     }
 }
 
@@ -98,7 +100,12 @@ pub enum PluginFailure {
     /// What it returned is not a valid outcome.
     #[error("the plugin returned something invalid: {0}")]
     InvalidOutput(String),
-    /// Its inputs, output, state or log are larger than the host allows.
+    /// The product asks for more than this operator grants any plugin.
+    #[error(
+        "the product's limits are refused: {0} is granted here; ask for less, or have the operator's --max-plugin-* raised"
+    )]
+    LimitsRefused(String),
+    /// Its component, inputs, output or state are larger than the host allows.
     #[error("a limit of the plugin host was passed: {0}")]
     TooLarge(String),
 }
@@ -118,8 +125,22 @@ impl PluginFailure {
             Self::TimedOut(_) => "PluginTimedOut",
             Self::OutOfMemory(_) => "PluginOutOfMemory",
             Self::InvalidOutput(_) => "InvalidOutput",
+            Self::LimitsRefused(_) => "PluginLimitsRefused",
             Self::TooLarge(_) => "PluginLimitPassed",
         }
+    }
+
+    /// Whether the plugin did what none may do, rather than say that it cannot measure.
+    pub const fn is_misbehaviour(&self) -> bool {
+        matches!(
+            self,
+            Self::Trapped(_)
+                | Self::TimedOut(_)
+                | Self::OutOfMemory(_)
+                | Self::InvalidOutput(_)
+                | Self::TooLarge(_)
+                | Self::ForbiddenImport(_)
+        )
     }
 }
 

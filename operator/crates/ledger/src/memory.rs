@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use tollkeeper_core::{
-    checkpoint::{Checkpoint, CheckpointError, Checkpoints},
+    checkpoint::{Checkpoint, CheckpointError, Checkpoints, Saved},
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Created, Entry, Ledger, LedgerError},
@@ -24,6 +24,16 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
+    /// What it holds, as a backup of its store would.
+    pub fn backup(&self) -> BTreeMap<ObjectKey, Entry> {
+        self.entries().clone()
+    }
+
+    /// Goes back to a backup: what was written since is gone, as after the restore of an old etcd snapshot.
+    pub fn restore(&self, backup: BTreeMap<ObjectKey, Entry>) {
+        *self.entries() = backup;
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Entry>> {
         // A panic while the lock was held leaves whole entries behind: every write is one insert.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -100,22 +110,64 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// Checkpoints by binding.
+/// A checkpoint as it is stored, with the number of the write that made it.
+type Stored = (u64, Tally);
+
+/// The checkpoints of all bindings, by the binding's key and UID.
+pub type StoredCheckpoints = BTreeMap<(ObjectKey, String), Stored>;
+
+/// Checkpoints as one process sees them; [`MemoryCheckpoints::of_another_process`] shares the store.
 #[derive(Default)]
 pub struct MemoryCheckpoints {
-    tallies: Mutex<BTreeMap<(ObjectKey, String), Tally>>,
+    stored: Arc<Mutex<StoredCheckpoints>>,
+    /// The write that this process read or made last.
+    known: Mutex<BTreeMap<(ObjectKey, String), u64>>,
+}
+
+impl MemoryCheckpoints {
+    /// The same store, seen by a process that has read nothing yet.
+    #[must_use]
+    pub fn of_another_process(&self) -> Self {
+        Self { stored: self.stored.clone(), known: Mutex::default() }
+    }
+
+    /// What the store holds.
+    pub fn backup(&self) -> StoredCheckpoints {
+        self.stored().clone()
+    }
+
+    /// Goes back to a backup.
+    pub fn restore(&self, backup: StoredCheckpoints) {
+        *self.stored() = backup;
+    }
+
+    fn stored(&self) -> MutexGuard<'_, StoredCheckpoints> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(ObjectKey, String), u64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl Checkpoints for MemoryCheckpoints {
     async fn load(&self, binding: &Binding) -> Result<Option<Tally>, CheckpointError> {
-        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(tallies.get(&(binding.key.clone(), binding.uid.clone())).cloned())
+        let key = (binding.key.clone(), binding.uid.clone());
+        let found = self.stored().get(&key).cloned();
+        self.known().insert(key, found.as_ref().map_or(0, |(write, _)| *write));
+        Ok(found.map(|(_, tally)| tally))
     }
 
-    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.insert((binding.key.clone(), binding.uid.clone()), checkpoint.tally.clone());
-        Ok(())
+    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError> {
+        let key = (binding.key.clone(), binding.uid.clone());
+        let mut stored = self.stored();
+        let write = stored.get(&key).map_or(0, |(write, _)| *write);
+        if self.known().get(&key).copied().unwrap_or_default() != write {
+            return Err(CheckpointError::Superseded(binding.key.clone()));
+        }
+        stored.insert(key.clone(), (write + 1, checkpoint.tally.clone()));
+        self.known().insert(key, write + 1);
+        Ok(Saved::default())
     }
 }

@@ -1,15 +1,18 @@
 //! One call: a fresh store, a fresh instance, the limits, the log. The store is thrown away whatever happens.
 
+use std::time::Instant;
+
 use tollkeeper_core::{
     plugin::PluginFailure,
     reading::{LogLevel, LogLine},
 };
-use wasmtime::{Error, ResourceLimiter, Result, Store, component::InstancePre};
+use wasmtime::{Error, ResourceLimiter, Store, component::InstancePre};
 
 use crate::{
     bindings::tollkeeper::meter::{log, types},
     failure::{self, clip},
     limits::{HOSTCALL_BYTES, Limits, MAX_INSTANCES, MAX_LOG, MAX_MEMORIES, MAX_TABLE, MAX_TABLES},
+    usage::Cost,
     wasi::{Moment, World},
 };
 
@@ -20,21 +23,22 @@ pub(crate) struct CallState {
     pub(crate) world: World,
 }
 
-/// What a call gave, and what it cost.
+/// What a call gave, what it said, and what it cost.
 pub(crate) struct Done<R> {
-    pub(crate) result: R,
-    pub(crate) fuel: u64,
-    pub(crate) memory: u64,
+    pub(crate) outcome: Result<R, PluginFailure>,
     pub(crate) log: Vec<LogLine>,
+    pub(crate) cost: Cost,
 }
 
 /// Runs `body` against a fresh instance.
+#[allow(clippy::disallowed_methods, reason = "what a call costs is real time, whatever the clock says")]
 pub(crate) fn call<R>(
     pre: &InstancePre<CallState>,
     limits: Limits,
     moment: Moment,
-    body: impl FnOnce(&mut Store<CallState>, wasmtime::component::Instance) -> Result<R>,
-) -> Result<Done<R>, PluginFailure> {
+    body: impl FnOnce(&mut Store<CallState>, wasmtime::component::Instance) -> wasmtime::Result<R>,
+) -> Done<R> {
+    let begun = Instant::now();
     let state =
         CallState { memory: Memory::new(limits.memory), log: Log::default(), world: World::new(moment) };
     let mut store = Store::new(pre.engine(), state);
@@ -44,21 +48,24 @@ pub(crate) fn call<R>(
     let outcome = store
         .set_fuel(limits.fuel())
         .and_then(|()| pre.instantiate(&mut store))
-        .and_then(|instance| body(&mut store, instance))
-        .and_then(|result| Ok((result, limits.fuel().saturating_sub(store.get_fuel()?))));
+        .and_then(|instance| body(&mut store, instance));
+    let left = store.get_fuel().unwrap_or_default();
     let state = store.data_mut();
     state.world.flush(&mut state.log);
-    match outcome {
-        Ok((result, fuel)) => {
-            let CallState { memory, log, .. } = store.into_data();
-            Ok(Done { result, fuel, memory: memory.used(limits.memory), log: log.finish() })
-        }
-        Err(error) => Err(failure::of_call(&error, store.data(), limits)),
-    }
+    let outcome = outcome.map_err(|error| failure::of_call(&error, store.data(), limits));
+    let CallState { memory, log, .. } = store.into_data();
+    let cost = Cost {
+        fuel: limits.fuel().saturating_sub(left),
+        time: begun.elapsed(),
+        memory: memory.used(),
+        lines: log.count(),
+    };
+    Done { outcome, log: log.finish(), cost }
 }
 
 /// Bounds the linear memories and tables of an instance together.
 pub(crate) struct Memory {
+    limit: usize,
     left: usize,
     /// Whether the instance wanted more than it may have.
     pub(crate) refused: bool,
@@ -68,16 +75,23 @@ pub(crate) struct Memory {
 
 impl Memory {
     fn new(limit: u64) -> Self {
-        Self { left: usize::try_from(limit).unwrap_or(usize::MAX), refused: false, starved: false }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { limit, left: limit, refused: false, starved: false }
     }
 
-    /// What has been taken of a limit.
-    fn used(&self, limit: u64) -> u64 {
-        limit.saturating_sub(u64::try_from(self.left).unwrap_or(u64::MAX))
+    /// Bytes that were granted.
+    fn used(&self) -> u64 {
+        u64::try_from(self.limit.saturating_sub(self.left)).unwrap_or(u64::MAX)
     }
 
     /// A trap rather than a failed `memory.grow`: guests abort on that with nothing but `unreachable`.
-    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: usize) -> Result<bool> {
+    fn grow(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+        unit: usize,
+    ) -> wasmtime::Result<bool> {
         let bytes = desired.saturating_sub(current).saturating_mul(unit);
         let Some(left) = self.left.checked_sub(bytes) else {
             self.refused = true;
@@ -92,11 +106,21 @@ impl Memory {
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.grow(current, desired, maximum, 1)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if desired > MAX_TABLE {
             self.refused = true;
             return Err(Error::msg("the limit of a table"));
@@ -105,12 +129,12 @@ impl ResourceLimiter for Memory {
     }
 
     /// The machine has no memory: ending the call keeps the guest from measuring something else than elsewhere.
-    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+    fn memory_grow_failed(&mut self, error: Error) -> wasmtime::Result<()> {
         self.starved = true;
         Err(error)
     }
 
-    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+    fn table_grow_failed(&mut self, error: Error) -> wasmtime::Result<()> {
         self.starved = true;
         Err(error)
     }
@@ -159,6 +183,10 @@ impl Log {
         let words = self.lines.iter().filter(is_bad).map(|line| line.message.trim());
         let bad: Vec<&str> = words.filter(|words| !words.is_empty()).collect();
         if bad.is_empty() { None } else { Some(bad.join("; ")) }
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.lines.len()).unwrap_or(u64::MAX).saturating_add(self.dropped)
     }
 
     pub(crate) fn finish(mut self) -> Vec<LogLine> {

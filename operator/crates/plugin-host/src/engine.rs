@@ -1,4 +1,4 @@
-//! The one engine of a host: which WebAssembly it takes, how it stops it, where instances get their memory.
+//! The engine of a host: which WebAssembly it takes, how it stops it, where instances get their memory.
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
@@ -11,10 +11,31 @@ const RESIDENT_TABLE: usize = 64 << 10;
 /// Bytes of wasmtime's own data of an instance; Python's, the largest known, has a tenth of it.
 const INSTANCE_DATA: usize = 16 << 20;
 
-/// An engine for deterministic, interruptible plugins.
-pub(crate) fn engine() -> Result<Engine> {
-    let config = settings();
-    pooled(&config).map_or_else(|| Engine::new(&config), Ok)
+/// An engine that compiles plugins and runs them.
+pub(crate) fn compile_and_run() -> Result<Engine> {
+    running(&compiling(settings()))
+}
+
+/// An engine for the compiling process, which has no memory to spare for instances.
+pub(crate) fn only_compile() -> Result<Engine> {
+    Engine::new(&compiling(settings()))
+}
+
+/// An engine that runs what another process has compiled and cannot compile anything.
+pub(crate) fn only_run() -> Result<Engine> {
+    let mut config = settings();
+    config.enable_compiler(false);
+    running(&config)
+}
+
+fn running(config: &Config) -> Result<Engine> {
+    pooled(config).map_or_else(|| Engine::new(config), Ok)
+}
+
+/// What only the compiler needs to know: a NaN has the same bits on every machine.
+pub(crate) fn compiling(mut config: Config) -> Config {
+    config.cranelift_nan_canonicalization(true);
+    config
 }
 
 /// Off is what a meter does not need and what makes outcomes depend on the machine or has had security holes: relaxed SIMD,
@@ -31,7 +52,6 @@ pub(crate) fn settings() -> Config {
         .wasm_wide_arithmetic(false)
         .wasm_custom_page_sizes(false)
         .concurrency_support(false)
-        .cranelift_nan_canonicalization(true)
         .consume_fuel(true)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK);

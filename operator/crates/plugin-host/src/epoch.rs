@@ -101,7 +101,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::engine::engine;
+    use crate::engine::compile_and_run;
 
     fn eventually(what: &str, holds: impl Fn() -> bool) {
         let start = Instant::now();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_clock_sleeps_when_nothing_runs_and_wakes_for_a_call() {
-        let engine = engine().unwrap();
+        let engine = compile_and_run().unwrap();
         let ticker = Ticker::start(&engine).unwrap();
         for _ in 0..3 {
             eventually("sleep", || ticker.shared.asleep.load(SeqCst));

@@ -1,9 +1,8 @@
 //! The host: one engine, one evaluator, and every component compiled once.
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -14,12 +13,13 @@ use tollkeeper_core::{
 use wasmtime::Engine;
 
 use crate::{
-    compile,
-    engine::engine,
+    compile::{Compilation, Compiler, admit},
     epoch::Ticker,
     evaluator::Evaluator,
-    limits::Limits,
+    library::Library,
+    limits::{Limits, MAXIMA},
     plugin::{Prepared, WasmPlugin},
+    usage::{CompilerUsage, PluginInUse},
 };
 
 /// Where calls run. Either way one at a time, and with the same outcomes.
@@ -37,6 +37,12 @@ pub enum Evaluation {
 #[derive(Debug)]
 pub struct HostError(String);
 
+impl HostError {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the plugin host cannot start: {}", self.0)
@@ -45,57 +51,96 @@ impl fmt::Display for HostError {
 
 impl std::error::Error for HostError {}
 
+/// How a host works.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// Where calls run.
+    pub evaluation: Evaluation,
+    /// Where components are compiled.
+    pub compilation: Compilation,
+    /// The most that a product may ask for; within [`MAXIMA`].
+    pub maxima: PluginLimits,
+}
+
 /// What all plugins of a host share.
 pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
     pub(crate) evaluator: Evaluator,
+    compiler: Compiler,
+    /// Held while a component is compiled: each may take 25 times its size in memory.
+    compiling: tokio::sync::Mutex<()>,
+    library: Mutex<Library>,
+    maxima: PluginLimits,
 }
 
 /// Runs WebAssembly plugins. One a process is enough: clones share everything.
 #[derive(Clone)]
 pub struct WasmHost {
     house: Arc<House>,
-    /// Compiled components that a plugin still uses.
-    prepared: Arc<Mutex<BTreeMap<Digest, Weak<Prepared>>>>,
 }
 
 impl WasmHost {
-    /// Starts the host's threads; they end with it and its plugins.
+    /// A host that compiles in this process: for simulations, benches and tests.
     pub fn new(evaluation: Evaluation) -> Result<Self, HostError> {
-        Self::with(engine().map_err(|error| HostError(format!("{error:#}")))?, evaluation)
+        Self::with(HostSettings { evaluation, compilation: Compilation::Here, maxima: MAXIMA })
     }
 
-    fn with(engine: Engine, evaluation: Evaluation) -> Result<Self, HostError> {
+    /// Starts the host's threads; they end with it and its plugins.
+    pub fn with(settings: HostSettings) -> Result<Self, HostError> {
+        let (compiler, engine) = Compiler::start(settings.compilation)?;
+        Self::assemble(engine, compiler, settings.evaluation, settings.maxima)
+    }
+
+    fn assemble(
+        engine: Engine,
+        compiler: Compiler,
+        evaluation: Evaluation,
+        asked: PluginLimits,
+    ) -> Result<Self, HostError> {
         let ticker = Ticker::start(&engine).map_err(|error| HostError(error.to_string()))?;
         let evaluator = match evaluation {
             Evaluation::Thread => Evaluator::thread().map_err(|error| HostError(error.to_string()))?,
             Evaluation::Inline => Evaluator::inline(),
         };
-        let house = House { engine, ticker, evaluator };
-        Ok(Self { house: Arc::new(house), prepared: Arc::default() })
+        let maxima = PluginLimits {
+            memory: asked.memory.min(MAXIMA.memory),
+            time: asked.time.min(MAXIMA.time),
+            component: asked.component.min(MAXIMA.component),
+        };
+        let (compiling, library) = Default::default();
+        let house = House { engine, ticker, evaluator, compiler, compiling, library, maxima };
+        Ok(Self { house: Arc::new(house) })
     }
 
-    fn known(&self, digest: &Digest) -> Option<Arc<Prepared>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(digest).and_then(Weak::upgrade)
+    /// The plugins in use, and what each has cost since it was loaded.
+    pub fn plugins(&self) -> Vec<PluginInUse> {
+        self.library().in_use()
     }
 
-    fn remember(&self, digest: &Digest, prepared: &Arc<Prepared>) {
-        let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, old| old.strong_count() > 0);
-        all.insert(digest.clone(), Arc::downgrade(prepared));
+    /// What compiling apart has come to; `None` where it is done here.
+    pub fn compiler(&self) -> Option<CompilerUsage> {
+        self.house.compiler.usage()
+    }
+
+    fn library(&self) -> MutexGuard<'_, Library> {
+        self.house.library.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn prepare(&self, component: &[u8], digest: &Digest) -> Result<Arc<Prepared>, PluginFailure> {
-        compile::admit(component, digest)?;
-        if let Some(known) = self.known(digest) {
-            return Ok(known);
+        if let Some(known) = self.library().find(digest) {
+            return known;
         }
-        let (house, bytes, known_as) = (Arc::clone(&self.house), component.to_vec(), digest.clone());
-        let prepared = compile::apart(move || Prepared::new(&house, &bytes, &known_as)).await?;
-        let prepared = Arc::new(prepared);
-        self.remember(digest, &prepared);
-        Ok(prepared)
+        let _turn = self.house.compiling.lock().await;
+        // Somebody may have had it compiled while this one waited.
+        if let Some(known) = self.library().find(digest) {
+            return known;
+        }
+        let House { engine, compiler, .. } = self.house.as_ref();
+        let compiled = compiler.compile(engine, component, digest).await;
+        let prepared = compiled.and_then(|component| Prepared::new(engine, &component, digest)).map(Arc::new);
+        self.library().note(digest, &prepared);
+        prepared
     }
 }
 
@@ -107,8 +152,10 @@ impl PluginHost for WasmHost {
         digest: &Digest,
         limits: PluginLimits,
     ) -> Result<Arc<dyn Plugin>, PluginFailure> {
+        let granted = Limits::granted(limits, self.house.maxima)?;
+        admit(component, digest, limits.component)?;
         let prepared = self.prepare(component, digest).await?;
-        Ok(Arc::new(WasmPlugin::new(Arc::clone(&self.house), prepared, Limits::from(limits)).await?))
+        Ok(Arc::new(WasmPlugin::new(Arc::clone(&self.house), prepared, granted).await?))
     }
 }
 
@@ -117,15 +164,15 @@ mod tests {
     use tollkeeper_core::plugin::Tick;
 
     use super::*;
-    use crate::engine::settings;
+    use crate::engine::{compile_and_run, compiling, settings};
 
     const HOSTILE: &[u8] = include_bytes!("../../../../plugins/fixtures/hostile/hostile.wasm");
 
     #[tokio::test]
     async fn an_outcome_does_not_depend_on_where_instances_get_their_memory() {
         let mut seen = Vec::new();
-        for engine in [engine().unwrap(), Engine::new(&settings()).unwrap()] {
-            let host = WasmHost::with(engine, Evaluation::Inline).unwrap();
+        for engine in [compile_and_run().unwrap(), Engine::new(&compiling(settings())).unwrap()] {
+            let host = WasmHost::assemble(engine, Compiler::Here, Evaluation::Inline, MAXIMA).unwrap();
             let plugin = host.load(HOSTILE, &Digest::of(HOSTILE), PluginLimits::default()).await.unwrap();
             let mut outcomes = Vec::new();
             for config in ["gauge 1", "state 60000", "log 9999", "allocate", "recurse", "panic", "nonsense"] {

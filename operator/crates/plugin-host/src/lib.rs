@@ -14,12 +14,17 @@ mod failure;
 mod host;
 mod imports;
 mod input;
+mod library;
 mod limits;
 mod output;
 mod plugin;
+mod usage;
 mod wasi;
 
-pub use host::{Evaluation, HostError, WasmHost};
+pub use compile::{Apart, Compilation, compile_standard_input};
+pub use host::{Evaluation, HostError, HostSettings, WasmHost};
 pub use limits::{
-    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, fuel_for,
+    MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, MAXIMA,
+    fuel_for,
 };
+pub use usage::{CompilerUsage, PluginInUse, PluginUsage};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollkeeper_core::plugin::PluginLimits;
+use tollkeeper_core::plugin::{PluginFailure, PluginLimits};
 
 /// Readings of one call. A product has at most 200 dimensions, and a record is allocated to at most 2,500 tag sets an hour;
 /// 1,000 readings a tick and binding leave room for both and bound what folding a tick costs.
@@ -17,15 +17,20 @@ pub const MAX_INPUTS: usize = 16 << 20;
 /// Bytes of log of one call; what a plugin writes beyond is dropped, and the last line says how much.
 pub const MAX_LOG: usize = 64 << 10;
 
-/// Bytes of a component. Rust and C meters have 3-150 KB, JavaScript on QuickJS 1-2 MB, Go 2 MB; compiling 4 MiB takes
-/// about 2 s and 100 MB.
-pub const MAX_COMPONENT: usize = 4 << 20;
+/// The most bytes that a product may ask for its component, with `limits.component`. Rust and C meters have 3-150 KB,
+/// JavaScript on QuickJS 1-2 MB, Go 2 MB, which the default of 4 MiB holds; Python has 18 MB, and compiling it takes 7 s
+/// and 450 MB.
+pub const MAX_COMPONENT: u64 = 32 << 20;
 
 /// The most memory that a product may ask for.
 pub const MAX_MEMORY: u64 = 1 << 30;
 
 /// The most time that a product may ask for.
 pub const MAX_TIME: Duration = Duration::from_secs(10);
+
+/// What a host grants where nobody has told it to grant less.
+pub const MAXIMA: PluginLimits =
+    PluginLimits { memory: MAX_MEMORY, time: MAX_TIME, component: MAX_COMPONENT };
 
 /// Bytes of a counter's source. A namespace, a pod's name and a container's name fit with room to spare.
 pub const MAX_SOURCE: usize = 512;
@@ -74,13 +79,29 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
 }
 
-impl From<PluginLimits> for Limits {
-    fn from(asked: PluginLimits) -> Self {
-        Self { memory: asked.memory.min(MAX_MEMORY), time: asked.time.min(MAX_TIME) }
-    }
-}
-
 impl Limits {
+    /// What was asked, unless it is more than this host grants: a plugin that gets less than its vendor found necessary
+    /// would only fail later.
+    pub(crate) fn granted(asked: PluginLimits, most: PluginLimits) -> Result<Self, PluginFailure> {
+        let refused = |what: &str, asked: String, most: String| {
+            Err(PluginFailure::LimitsRefused(format!("{what} {asked}, but at most {most}")))
+        };
+        if asked.memory > most.memory {
+            return refused("memory", format!("{} bytes", asked.memory), format!("{} bytes", most.memory));
+        }
+        if asked.time > most.time {
+            return refused("time", format!("{:?}", asked.time), format!("{:?}", most.time));
+        }
+        if asked.component > most.component {
+            return refused(
+                "component",
+                format!("{} bytes", asked.component),
+                format!("{} bytes", most.component),
+            );
+        }
+        Ok(Self { memory: asked.memory, time: asked.time })
+    }
+
     /// The fuel of one call: the same verdict on every machine.
     pub(crate) fn fuel(self) -> u64 {
         fuel_for(self.time)
@@ -102,9 +123,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_above_the_host_s_is_the_host_s() {
-        let limits = Limits::from(PluginLimits { memory: u64::MAX, time: Duration::MAX });
-        assert_eq!((limits.memory, limits.time), (MAX_MEMORY, MAX_TIME));
+    fn what_is_more_than_the_host_grants_is_refused_and_named() {
+        let most = PluginLimits { time: Duration::from_secs(1), ..MAXIMA };
+        let granted = Limits::granted(most, most).unwrap();
+        assert_eq!((granted.memory, granted.time), (MAX_MEMORY, Duration::from_secs(1)));
+        for (asked, named) in [
+            (
+                PluginLimits { memory: MAX_MEMORY + 1, ..most },
+                "memory 1073741825 bytes, but at most 1073741824 bytes",
+            ),
+            (PluginLimits { time: Duration::from_millis(1500), ..most }, "time 1.5s, but at most 1s"),
+            (PluginLimits { component: u64::MAX, ..most }, "component"),
+        ] {
+            let failure = Limits::granted(asked, most).unwrap_err();
+            assert!(failure.to_string().contains(named), "{failure}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A loaded plugin: a compiled component, its limits, its manifest.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tollkeeper_core::{
@@ -9,18 +9,21 @@ use tollkeeper_core::{
     plugin::{Manifest, Plugin, PluginFailure, Tick},
     reading::Measurement,
 };
-use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::{
+    Engine, Store,
+    component::{Component, HasSelf, Instance, InstancePre, Linker},
+};
 
 use crate::{
     bindings::{Plugin as World, exports::tollkeeper::meter},
-    call::{CallState, call},
-    compile,
+    call::{CallState, Done, call},
     failure::{self, clip},
     host::House,
     imports,
     input::{View, check_size},
     limits::{Limits, MAX_MESSAGE},
     output,
+    usage::PluginUsage,
     wasi::{self, Moment},
 };
 
@@ -31,23 +34,28 @@ pub(crate) struct Prepared {
     describe: meter::describe::GuestIndices,
     /// The beginning of the component's digest.
     seed: u64,
+    usage: Mutex<PluginUsage>,
 }
 
 impl Prepared {
-    /// Compiles and links admitted bytes.
-    pub(crate) fn new(house: &House, bytes: &[u8], digest: &Digest) -> Result<Self, PluginFailure> {
-        let component = compile::compile(&house.engine, bytes)?;
-        imports::check(&house.engine, &component)?;
-        let mut linker = Linker::new(&house.engine);
+    /// Links a compiled component.
+    pub(crate) fn new(
+        engine: &Engine,
+        component: &Component,
+        digest: &Digest,
+    ) -> Result<Self, PluginFailure> {
+        imports::check(engine, component)?;
+        let mut linker = Linker::new(engine);
         World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
-            .and_then(|()| wasi::link(&house.engine, &component, &mut linker))
-            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(|()| wasi::link(engine, component, &mut linker))
+            .and_then(|()| linker.instantiate_pre(component))
             .and_then(|pre| {
                 Ok(Self {
                     meter: meter::meter::GuestIndices::new(&pre)?,
                     describe: meter::describe::GuestIndices::new(&pre)?,
                     seed: seed(digest),
                     pre,
+                    usage: Mutex::default(),
                 })
             })
             .map_err(|error| unsupported("", &error))
@@ -55,8 +63,7 @@ impl Prepared {
 
     /// Checks the type of every export, so that a wrong `measure` is found now, and asks for the manifest.
     fn manifest(&self, house: &House, limits: Limits) -> Result<Manifest, PluginFailure> {
-        let _running = house.ticker.running();
-        let done = call(&self.pre, limits, Moment::default(), |store, instance| {
+        let done = self.call(house, limits, Moment::default(), |store, instance| {
             let meter =
                 self.meter.load(&mut *store, &instance).map_err(|error| unsupported("meter: ", &error));
             let describe = meter.and_then(|_| {
@@ -66,19 +73,32 @@ impl Prepared {
                 Ok(describe) => describe.call_get_manifest(store).map(Ok),
                 Err(mismatch) => Ok(Err(mismatch)),
             }
-        })?;
-        output::manifest(done.result?)
+        });
+        output::manifest(done.outcome??)
     }
 
     fn validate(&self, house: &House, limits: Limits, config: &str) -> Result<(), PluginFailure> {
-        let _running = house.ticker.running();
-        let done = call(&self.pre, limits, Moment::default(), |store, instance| {
+        let done = self.call(house, limits, Moment::default(), |store, instance| {
             self.describe.load(&mut *store, &instance)?.call_validate_config(store, config)
-        })?;
-        done.result.map_err(|why| PluginFailure::InvalidConfig(clip(&why, MAX_MESSAGE)))
+        });
+        done.outcome?.map_err(|why| PluginFailure::InvalidConfig(clip(&why, MAX_MESSAGE)))
     }
 
     fn measure(
+        &self,
+        house: &House,
+        limits: Limits,
+        tick: &Tick,
+        inputs: &[Input],
+    ) -> Result<Measurement, PluginFailure> {
+        let measured = self.try_measure(house, limits, tick, inputs);
+        if let Err(failure) = &measured {
+            *self.books().failures.entry(failure.reason()).or_default() += 1;
+        }
+        measured
+    }
+
+    fn try_measure(
         &self,
         house: &House,
         limits: Limits,
@@ -96,14 +116,36 @@ impl Prepared {
         };
         let view = View::of(inputs);
         let moment = Moment::of(self.seed, tick);
-        let _running = house.ticker.running();
         let done = view.with(|inputs| {
-            call(&self.pre, limits, moment, |store, instance| {
+            self.call(house, limits, moment, |store, instance| {
                 self.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
             })
-        })?;
-        let (readings, state) = output::outcome(done.result.map_err(failure::of_guest)?)?;
-        Ok(Measurement { readings, state, log: done.log, fuel: done.fuel, memory: done.memory })
+        });
+        let (readings, state) = output::outcome(done.outcome?.map_err(failure::of_guest)?)?;
+        Ok(Measurement { readings, state, log: done.log, fuel: done.cost.fuel, memory: done.cost.memory })
+    }
+
+    /// A call while time runs, and on the books.
+    fn call<R>(
+        &self,
+        house: &House,
+        limits: Limits,
+        moment: Moment,
+        body: impl FnOnce(&mut Store<CallState>, Instance) -> wasmtime::Result<R>,
+    ) -> Done<R> {
+        let _running = house.ticker.running();
+        let done = call(&self.pre, limits, moment, body);
+        self.books().note(done.cost);
+        done
+    }
+
+    fn books(&self) -> MutexGuard<'_, PluginUsage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its calls have cost.
+    pub(crate) fn usage(&self) -> PluginUsage {
+        self.books().clone()
     }
 }
 

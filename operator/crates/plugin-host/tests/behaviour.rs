@@ -24,7 +24,8 @@ use tollkeeper_plugin_host::{
 };
 
 const HOSTILE: &[u8] = include_bytes!("../../../../plugins/fixtures/hostile/hostile.wasm");
-const LIMITS: PluginLimits = PluginLimits { memory: 32 << 20, time: Duration::from_secs(2) };
+const LIMITS: PluginLimits =
+    PluginLimits { memory: 32 << 20, time: Duration::from_secs(2), component: 4 << 20 };
 const SHORT: PluginLimits = PluginLimits { time: Duration::from_millis(100), ..LIMITS };
 
 /// One plugin for all tests, because compiling it costs most of their time.

@@ -11,9 +11,10 @@ use tollkeeper_core::{
     identity::Digest,
     plugin::{PluginFailure, PluginHost, PluginLimits},
 };
-use tollkeeper_plugin_host::{Evaluation, MAX_COMPONENT, WasmHost};
+use tollkeeper_plugin_host::{Evaluation, WasmHost};
 
-const LIMITS: PluginLimits = PluginLimits { memory: 1 << 20, time: Duration::from_millis(100) };
+const LIMITS: PluginLimits =
+    PluginLimits { memory: 1 << 20, time: Duration::from_millis(100), component: 1 << 20 };
 
 async fn load_bytes(bytes: &[u8]) -> PluginFailure {
     let host = WasmHost::new(Evaluation::Inline).unwrap();
@@ -68,7 +69,7 @@ async fn bytes_that_are_no_component_are_refused() {
         let failure = load_bytes(bytes).await;
         assert_eq!(failure.reason(), "InvalidComponent", "{failure}");
     }
-    let failure = load_bytes(&vec![0; MAX_COMPONENT + 1]).await;
+    let failure = load_bytes(&vec![0; (1 << 20) + 1]).await;
     assert_eq!(failure.reason(), "PluginLimitPassed", "{failure}");
 }
 

@@ -15,6 +15,7 @@ mod settings;
 mod simulator;
 mod throttle;
 mod view;
+mod virtual_clock;
 
 pub use books::{AcceptedRecord, RejectedRequest};
 pub use caller::{Caller, Pod};
@@ -29,6 +30,7 @@ pub use server::{ManualClock, ServerClock, SystemClock, serve};
 pub use settings::{CALLS_A_SECOND, EXAMPLE_ACCOUNT, Settings, TokenScope};
 pub use simulator::{Answer, Exchange, MeteringRecordId, SharedSimulator, Simulator};
 pub use view::{BilledBy, BooksView, DoubleBill, Total};
+pub use virtual_clock::{VirtualClock, poll_once};
 
 #[cfg(test)]
 mod tests;

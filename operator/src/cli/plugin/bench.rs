@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 use tollkeeper_core::{input::Input, plugin::PluginFailure, reading::Measurement};
-use tollkeeper_plugin_host::{MAX_COMPONENT, MAX_READINGS, MAX_STATE, fuel_for};
+use tollkeeper_plugin_host::{MAX_READINGS, MAX_STATE, fuel_for};
 
 use super::{
     component,
@@ -173,7 +173,7 @@ fn costs(
     let nanos = runs.iter().map(|(took, _)| nanos(*took)).collect();
     let limits = setting.limits;
     Costs {
-        component_bytes: Limited { max: number(bytes.len()), limit: number(MAX_COMPONENT) },
+        component_bytes: Limited { max: number(bytes.len()), limit: limits.component },
         compile_micros: self::nanos(compiled) / 1000,
         load_micros: self::nanos(loaded) / 1000,
         ticks: runs.len(),

@@ -29,7 +29,7 @@ pub(super) struct Interfaces {
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", path.display()));
     let length = fs::metadata(path).map_err(unreadable)?.len();
-    if length > MAX_COMPONENT as u64 {
+    if length > MAX_COMPONENT {
         return Err(Failure::new(format!(
             "{} has {length} bytes, and a component has at most {MAX_COMPONENT}; build it for size",
             path.display()

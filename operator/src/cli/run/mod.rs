@@ -3,14 +3,9 @@
 mod aws;
 mod health;
 mod metrics;
+mod plugins;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
@@ -22,17 +17,17 @@ use tollkeeper_controller::{
     binding,
     collect::{Clients, Collector, Limits},
     events::Events,
-    lease::{Elector, Leadership},
+    lease::{Elector, Leadership, Tenure},
     meter::{House, Meters},
     product::{Memory, ProductHouse, reconcile},
-    report::{Policies, Settler, Teller},
+    report::{Policies, Settler, Teller, Term},
     roster::Roster,
     watch::{Scope, Seen, Watched, changed_keys},
     work::run_keyed,
 };
 use tollkeeper_core::{clock::Clock, pace::Pace, plan::submission::Sender, product::Policy};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::WasmHost;
 
 use super::{Failure, cluster};
 use crate::{clock, settings};
@@ -67,6 +62,8 @@ pub(crate) struct Run {
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
+    #[command(flatten)]
+    plugins: plugins::Plugins,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,13 +87,30 @@ pub(crate) enum LogFormat {
 /// What the parts share.
 pub(super) struct Parts {
     clock: Arc<dyn Clock>,
+    /// Whether that clock is the machine's.
+    is_real_time: bool,
     client: Client,
     scope: Scope,
     roster: Arc<Roster>,
     products: Arc<Watched<MarketplaceProduct>>,
     bindings: Arc<Watched<LicenseBinding>>,
     events: Events,
+    plugins: WasmHost,
     leadership: watch::Receiver<Leadership>,
+    tenure: Arc<Tenure>,
+}
+
+/// The term of one leadership: over when the lease ran out, or when the process is to end.
+struct LeaderTerm {
+    epoch: u64,
+    tenure: Arc<Tenure>,
+    ended: CancellationToken,
+}
+
+impl Term for LeaderTerm {
+    fn is_current(&self) -> bool {
+        !self.ended.is_cancelled() && self.tenure.covers(self.epoch)
+    }
 }
 
 impl Run {
@@ -123,6 +137,7 @@ impl Run {
                 "TEST CLOCK: this process does not live in real time and must not meter for real"
             );
         }
+        let is_real_time = test_clock.is_none();
         let clock = clock::of_process(test_clock);
         let stop = CancellationToken::new();
         let (client, namespace) = cluster::client().await?;
@@ -133,16 +148,21 @@ impl Run {
             self.pod_name.as_deref().unwrap_or("tollkeeper"),
             pod_uid.as_deref().unwrap_or("no-uid")
         );
+        let plugins = self.plugins.start()?;
         let (elector, leadership) = Elector::new(client.clone(), &lease_namespace, LEASE, &holder);
+        let tenure = elector.tenure();
         let parts = Arc::new(Parts {
             clock,
+            is_real_time,
             scope: self.scope(),
             roster: Arc::new(Roster::default()),
             products: Watched::new(|_| {}),
             bindings: binding::watched(),
             events: Events::new(client.clone(), self.pod_name.clone()),
             client,
+            plugins: plugins.host.clone(),
             leadership,
+            tenure,
         });
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
@@ -253,7 +273,7 @@ async fn work(
         clock: parts.clock.clone(),
         inputs: Arc::new(Collector::new(parts.client.clone(), clients, limits)),
         ledger: ledger.clone(),
-        checkpoints: Arc::new(KubernetesCheckpoints::new(parts.client.clone(), parts.clock.clone())),
+        checkpoints: Arc::new(checkpoints(parts)),
     };
     let meters = Arc::new(Meters::new(house, parts.roster.clone(), sealed.clone()));
     let products = Arc::new(ProductHouse {
@@ -261,17 +281,12 @@ async fn work(
         clock: parts.clock.clone(),
         products: parts.products.clone(),
         bindings: parts.bindings.clone(),
-        host: Arc::new(WasmHost::new(Evaluation::Thread).map_err(Failure::new)?),
+        host: Arc::new(parts.plugins.clone()),
         meters: meters.clone(),
         roster: parts.roster.clone(),
         events: parts.events.clone(),
         memory: Memory::default(),
     });
-    let stopping = Arc::new(AtomicBool::new(false));
-    let announce = async {
-        term.cancelled().await;
-        stopping.store(true, Ordering::Release);
-    };
     let settle = async {
         let (metering, sender) = match aws::connect(parts, run, pod_uid, term).await {
             Some((metering, pod)) => (metering, Sender { pod, epoch }),
@@ -282,7 +297,7 @@ async fn work(
             ledger: ledger.clone(),
             metering,
             pace: Arc::new(Pace::meter_usage(parts.clock.clone())),
-            stopping: stopping.clone(),
+            term: Arc::new(LeaderTerm { epoch, tenure: parts.tenure.clone(), ended: term.clone() }),
         };
         tollkeeper_controller::report::run(
             Settler::new(sender),
@@ -313,9 +328,15 @@ async fn work(
         bindings: parts.bindings.clone(),
         products: parts.products.clone(),
     };
-    futures::join!(announce, settle, reconcile_products, binding::run(&keeper, term));
+    futures::join!(settle, reconcile_products, binding::run(&keeper, term));
     meters.stop().await;
     Ok(())
+}
+
+/// Under a test clock the API server lives at another time, and is not asked for it.
+fn checkpoints(parts: &Parts) -> KubernetesCheckpoints {
+    let checkpoints = KubernetesCheckpoints::new(parts.client.clone(), parts.clock.clone());
+    if parts.is_real_time { checkpoints } else { checkpoints.without_time() }
 }
 
 /// What every product has decided in advance, metered or not.

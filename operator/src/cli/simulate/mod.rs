@@ -4,11 +4,10 @@
 //! are made up. The same files give the same output, byte for byte.
 
 pub(super) mod bill;
-mod clock;
-pub(super) mod money;
+mod money;
 mod notable;
 mod page;
-pub(super) mod result;
+mod result;
 pub(super) mod trace;
 
 use std::{
@@ -23,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_api::{convert::CheckedProduct, product::Delivery};
 use tollkeeper_controller::{
     meter::{House, LoadedPlugin, Meter},
-    report::{Policies, Settler, Teller},
+    report::{Endless, Policies, Settler, Teller},
 };
 use tollkeeper_core::{
     clock::Clock,
@@ -37,9 +36,11 @@ use tollkeeper_core::{
 };
 use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
 use tollkeeper_plugin_host::{Evaluation, WasmHost};
-use tollkeeper_simulator::{Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator};
+use tollkeeper_simulator::{
+    Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator, VirtualClock,
+};
 
-use self::{clock::VirtualClock, result::Simulation, trace::Trace};
+use self::{result::Simulation, trace::Trace};
 use super::{Failure, Output, print};
 use crate::manifest::Manifests;
 
@@ -300,7 +301,7 @@ fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &Sha
         ledger: ledger.clone(),
         metering: Arc::new(SimulatedMetering::new(simulator.clone(), clock.clone(), Caller::pod(POD))),
         pace: Arc::new(Pace::meter_usage(clock.clone())),
-        stopping: Arc::new(AtomicBool::new(false)),
+        term: Arc::new(Endless),
         clock,
     }
 }

@@ -19,6 +19,9 @@ const MAX_MEMORY: u64 = 1 << 30;
 /// Most time that a call of a plugin may ask for.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
+/// Most bytes that a plugin's component may ask for.
+const MAX_COMPONENT: u64 = 32 << 20;
+
 /// Most inputs of a product.
 const MAX_INPUTS: usize = 32;
 
@@ -104,6 +107,12 @@ pub enum InvalidMeter {
     /// The memory limit is out of range.
     #[error("spec.meter.plugin.limits.memory is {0} bytes; choose more than 0 and at most 1Gi")]
     Memory(u64),
+    /// The limit of the component is not a number of bytes.
+    #[error("spec.meter.plugin.limits.component: {0}; write a size such as 20Mi")]
+    ComponentText(InvalidByteSize),
+    /// The limit of the component is out of range.
+    #[error("spec.meter.plugin.limits.component is {0} bytes; choose more than 0 and at most 32Mi")]
+    Component(u64),
     /// The time limit is not a duration.
     #[error("spec.meter.plugin.limits.time: {0}; write a duration such as 500ms")]
     TimeText(InvalidSpan),
@@ -136,9 +145,12 @@ impl InvalidMeter {
             Self::Source(_) | Self::SourcePlace { .. } | Self::PullSecret { .. } => "InvalidPluginSource",
             Self::Digest(_) => "InvalidPluginDigest",
             Self::PublicKey => "InvalidPluginKey",
-            Self::MemoryText(_) | Self::Memory(_) | Self::TimeText(_) | Self::Time(_) => {
-                "InvalidPluginLimits"
-            }
+            Self::MemoryText(_)
+            | Self::Memory(_)
+            | Self::ComponentText(_)
+            | Self::Component(_)
+            | Self::TimeText(_)
+            | Self::Time(_) => "InvalidPluginLimits",
             Self::TooManyInputs(_) | Self::DuplicateInput(_) | Self::Input { .. } => "InvalidInput",
         }
     }
@@ -171,7 +183,11 @@ fn limits(spec: &LimitsSpec) -> Result<PluginLimits, InvalidMeter> {
     if time.is_zero() || time > MAX_TIME {
         return Err(InvalidMeter::Time(time));
     }
-    Ok(PluginLimits { memory, time })
+    let ByteSize(component) = spec.component.parse().map_err(InvalidMeter::ComponentText)?;
+    if component == 0 || component > MAX_COMPONENT {
+        return Err(InvalidMeter::Component(component));
+    }
+    Ok(PluginLimits { memory, time, component })
 }
 
 fn origin(spec: &PluginSpec) -> Result<PluginOrigin, InvalidMeter> {

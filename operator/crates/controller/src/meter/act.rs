@@ -18,7 +18,7 @@ use tollkeeper_core::{
     usage::HourUsage,
 };
 
-use super::{CHECKPOINT_INTERVAL, Chain, Finding, House, Meter, RETRY};
+use super::{CHECKPOINT_INTERVAL, Chain, Finding, House, Meter, RETRY, doubt::SecondOpinion};
 
 /// How far back late usage is looked for: it expires within six hours, and this leaves two days for outages.
 const LATE_LOOKBACK: SignedDuration = SignedDuration::from_hours(48);
@@ -45,6 +45,9 @@ impl Meter {
                         metered.tally.forget_through(sealed);
                     }
                     metered.restored = true;
+                    // Written back before anything is sealed: whoever measured before and is still alive finds itself
+                    // superseded, and cannot add to an hour that this process is about to seal.
+                    metered.unsaved = true;
                     tracing::info!(
                         product = %self.product.key, binding = %metered.binding.key,
                         last_tick = metered.tally.last_tick().map(tracing::field::display), "metering starts"
@@ -62,7 +65,7 @@ impl Meter {
 
     /// Saves what has changed. A binding that another process has taken over is read again before it is measured on.
     pub(super) async fn checkpoint(&mut self, house: &House, now: Timestamp) {
-        let mut problem = None;
+        let (mut problem, mut opinion) = (None, None);
         let checkpoints: Vec<_> = self
             .bindings
             .iter()
@@ -74,8 +77,12 @@ impl Meter {
             .collect();
         for (key, checkpoint) in checkpoints {
             let Some(metered) = self.bindings.get_mut(&key) else { continue };
-            match house.checkpoints.save(&metered.binding, &checkpoint).await {
-                Ok(()) => metered.unsaved = false,
+            let saved = house.checkpoints.save(&metered.binding, &checkpoint).await;
+            match saved {
+                Ok(saved) => {
+                    metered.unsaved = false;
+                    opinion = Some(SecondOpinion::new(now, house.clock.now(), saved));
+                }
                 Err(error @ CheckpointError::Superseded(_)) => {
                     metered.restored = false;
                     metered.unsaved = false;
@@ -84,6 +91,9 @@ impl Meter {
                 }
                 Err(error) => problem = Some(Finding::new(error.reason(), error)),
             }
+        }
+        if let Some(opinion) = opinion {
+            self.note_opinion(opinion);
         }
         match problem {
             Some(problem) => {
@@ -105,8 +115,8 @@ impl Meter {
             if !self.is_complete(hour) {
                 return;
             }
-            if self.bindings.values().any(|metered| metered.unsaved) {
-                self.checkpoint(house, now).await;
+            if !self.is_sure_of_the_time(house, now).await {
+                return;
             }
             if self.bindings.values().any(|metered| metered.unsaved || !metered.restored) {
                 return;

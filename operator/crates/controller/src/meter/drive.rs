@@ -84,6 +84,17 @@ impl Meters {
         running.insert(key, Running { assignment: sender, stop, task });
     }
 
+    /// Changes what a running meter's bindings are and leaves the rest as it is.
+    pub fn rebind(&self, product: &ObjectKey, bindings: &[(Binding, bool)]) {
+        if let Some(meter) = self.running().get(product) {
+            meter.assignment.send_if_modified(|current| {
+                let is_new = current.bindings != bindings;
+                current.bindings = bindings.to_vec();
+                is_new
+            });
+        }
+    }
+
     /// Stops a product's meter after it has saved what it knows.
     pub async fn dismiss(&self, product: &ObjectKey) {
         let running = self.running().remove(product);
@@ -114,7 +125,8 @@ async fn ended(task: JoinHandle<()>) {
     }
 }
 
-async fn run(
+/// Runs one product's meter until it is stopped or its assignments end, and saves what it knows.
+pub async fn run(
     house: House,
     roster: Arc<Roster>,
     sealed: Arc<Notify>,

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollkeeper_core::hour::BillingHour;
+use tollkeeper_core::{hour::BillingHour, identity::Digest};
+
+use super::Successor;
 
 /// One thing that people should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,12 +26,18 @@ pub struct Findings {
     pub missed: BTreeMap<String, Finding>,
     /// What keeps usage from being saved or sealed.
     pub storage: Option<Finding>,
+    /// Why the time is in doubt.
+    pub clock: Option<Finding>,
     /// Tag keys for which the last sealed hour had no room.
     pub dropped_tag_keys: BTreeSet<String>,
     /// The last hour that was sealed.
     pub last_sealed: Option<BillingHour>,
     /// Whether any tick has run yet.
     pub has_ticked: bool,
+    /// The plugin that measures.
+    pub plugin: Option<Digest>,
+    /// One that has not taken over yet.
+    pub successor: Option<Successor>,
 }
 
 impl Finding {

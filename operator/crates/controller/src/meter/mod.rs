@@ -4,9 +4,12 @@
 //! alike. Nothing in it waits for AWS, so a slow submission never costs a tick.
 
 mod act;
+mod doubt;
 mod drive;
 mod finding;
 mod observe;
+mod quarantine;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +31,13 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
+pub(crate) use self::quarantine::Quarantine;
+use self::{doubt::SecondOpinion, takeover::Candidate};
 pub use self::{
-    drive::{Assignment, Meters},
+    drive::{Assignment, Meters, run},
     finding::{Finding, Findings},
+    quarantine::QUARANTINED,
+    takeover::Successor,
 };
 
 /// How often usage is checkpointed: what a crash can cost is the gauge samples of this long, and they are held at their
@@ -76,6 +83,8 @@ struct Metered {
     ending: bool,
     /// Whether the tally has changed since the last checkpoint.
     unsaved: bool,
+    /// Whether the plugin is left alone because it misbehaves on it.
+    quarantine: Quarantine,
 }
 
 /// What has been sealed already.
@@ -88,12 +97,16 @@ pub struct Meter {
     product: Product,
     plugin: LoadedPlugin,
     /// Takes over at the next hour: an hour is measured by one plugin.
-    next_plugin: Option<LoadedPlugin>,
+    next_plugin: Option<Candidate>,
     /// The hour that `plugin` measures.
     plugin_hour: Option<BillingHour>,
     bindings: BTreeMap<ObjectKey, Metered>,
     chain: Option<Chain>,
     next_checkpoint: Option<Timestamp>,
+    /// What the last save told about the time.
+    second_opinion: Option<SecondOpinion>,
+    /// When the last turn was, and when the next one was to be.
+    expected: Option<(Timestamp, Timestamp)>,
     /// No tick after this one is due.
     until: Option<Timestamp>,
     findings: Findings,
@@ -119,6 +132,8 @@ impl Meter {
             bindings: BTreeMap::new(),
             chain: None,
             next_checkpoint: None,
+            second_opinion: None,
+            expected: None,
             until: None,
             findings: Findings::default(),
         }
@@ -129,15 +144,23 @@ impl Meter {
         &self.product
     }
 
-    /// Takes a changed product, and a changed plugin from the next hour on.
+    /// Takes a changed product; if it names another plugin, from the next hour on. Mode and policy hold at once.
     pub fn update(&mut self, product: Product, plugin: LoadedPlugin) {
-        self.product = product;
         if plugin.digest != self.plugin.digest {
-            self.next_plugin = Some(plugin);
+            self.product.mode = product.mode;
+            self.product.policy = product.policy;
+            self.next_plugin = Some(Candidate::new(product, plugin));
         } else {
+            self.product = product;
             self.plugin = plugin;
             self.next_plugin = None;
+            self.forgive();
         }
+    }
+
+    /// A changed plugin or specification is judged anew.
+    fn forgive(&mut self) {
+        self.bindings.values_mut().for_each(|metered| metered.quarantine.end());
     }
 
     /// Has no tick after this moment: the end of a simulation.
@@ -160,6 +183,7 @@ impl Meter {
                     restored: false,
                     ending,
                     unsaved: false,
+                    quarantine: Quarantine::default(),
                 },
             };
             self.bindings.insert(metered.binding.key.clone(), metered);
@@ -187,12 +211,20 @@ impl Meter {
     pub async fn turn(&mut self, house: &House) -> Timestamp {
         let now = house.clock.now();
         self.restore(house).await;
-        self.run_ticks(house, now).await;
+        if self.should_ask_for_the_time(now) {
+            self.is_sure_of_the_time(house, now).await;
+        }
+        if !self.doubts_the_time() {
+            self.take_over(house, now).await;
+            self.run_ticks(house, now).await;
+        }
         if self.next_checkpoint.is_none_or(|due| now >= due) {
             self.checkpoint(house, now).await;
         }
         self.seal_due(house, now).await;
-        self.next_turn(now)
+        let next = self.next_turn(now);
+        self.expected = Some((now, next));
+        next
     }
 
     /// Saves everything that is not saved: the last act before the process ends.
@@ -219,11 +251,12 @@ impl Meter {
             && self.until.is_none_or(|until| tick <= until);
         let seal = self.open_hours().first().map(|hour| seal::due(*hour));
         let wanted = [
-            has_ticks.then_some(tick),
+            has_ticks.then_some(tick).filter(|_| !self.doubts_the_time()),
             self.next_checkpoint.filter(|_| self.bindings.values().any(|metered| metered.unsaved)),
-            seal.map(|due| if due <= now { now + RETRY } else { due }),
+            seal.map(|due| if due <= now { now + RETRY } else { due }).filter(|_| !self.doubts_the_time()),
             self.bindings.values().any(|metered| !metered.restored).then(|| now + RETRY),
             self.chain.is_none().then(|| now + RETRY),
+            self.next_question(),
         ];
         wanted.into_iter().flatten().min().unwrap_or(Timestamp::MAX)
     }

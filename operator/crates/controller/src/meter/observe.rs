@@ -7,7 +7,7 @@ use tollkeeper_core::{
     identity::Digest,
     input::{Collected, Input, InputData, InputObject, SampleGroup},
     plugin::{PluginFailure, Tick},
-    product::{Interval, Product},
+    product::{Binding, Interval, Product},
     reading::{LogLevel, LogLine, Measurement},
     usage::TickOrigin,
     workload::Labels,
@@ -34,11 +34,9 @@ impl Meter {
         if due.is_empty() {
             return;
         }
-        self.swap_plugin(tick);
-        let mut namespaces: Vec<String> =
-            self.bindings.values().flat_map(|metered| metered.binding.workload.namespaces.clone()).collect();
-        namespaces.sort();
-        namespaces.dedup();
+        self.plugin_hour = Some(BillingHour::of(tick));
+        self.findings.plugin = Some(self.plugin.digest.clone());
+        let namespaces = self.namespaces();
         let collected = house.inputs.collect(&self.product.meter.inputs, &namespaces, tick).await;
         self.note_inputs(&collected);
         for key in due {
@@ -49,17 +47,13 @@ impl Meter {
         }
     }
 
-    /// A new plugin starts with the first tick of an hour: an hour is measured by one plugin.
-    fn swap_plugin(&mut self, tick: Timestamp) {
-        let hour = BillingHour::of(tick);
-        if self.plugin_hour == Some(hour) {
-            return;
-        }
-        self.plugin_hour = Some(hour);
-        if let Some(plugin) = self.next_plugin.take() {
-            tracing::info!(product = %self.product.key, digest = %plugin.digest, %hour, "a new plugin takes over");
-            self.plugin = plugin;
-        }
+    /// Namespaces of all workloads.
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        let mut namespaces: Vec<String> =
+            self.bindings.values().flat_map(|metered| metered.binding.workload.namespaces.clone()).collect();
+        namespaces.sort();
+        namespaces.dedup();
+        namespaces
     }
 
     fn note_inputs(&mut self, collected: &Collected) {
@@ -113,22 +107,18 @@ impl Metered {
         collected: &Collected,
     ) -> Result<(), Finding> {
         let interval = product.meter.interval;
-        let workload = &self.binding.workload;
-        let inputs: Vec<Input> = collected.inputs.iter().map(|input| input.narrowed(workload)).collect();
+        self.unsaved = true;
+        if let Some(finding) = self.quarantine.finding(tick) {
+            self.tally.miss(tick, interval);
+            return Err(finding);
+        }
+        let inputs = narrowed(collected, &self.binding);
         let origin = TickOrigin {
             plugin: plugin.digest.clone(),
             inputs: digest(&inputs),
             is_complete: collected.problems.is_empty(),
         };
-        let told = Tick {
-            at: tick,
-            seconds: interval.seconds(),
-            product: product.key.name.clone(),
-            config: product.meter.config.clone(),
-            state: self.tally.plugin_state(),
-        };
-        self.unsaved = true;
-        let measured = match plugin.plugin.measure(told, inputs).await {
+        let measured = match plugin.plugin.measure(self.told(product, tick), inputs).await {
             Ok(measurement) => known_dimensions(product, measurement),
             Err(failure) => Err(failure),
         };
@@ -136,18 +126,41 @@ impl Metered {
             Ok(measurement) => {
                 log(product, &self.binding.key.name, &measurement.log);
                 self.tally.commit(tick, interval, &measurement, &origin);
+                self.quarantine.end();
                 Ok(())
             }
             Err(failure) => {
                 self.tally.miss(tick, interval);
-                Err(Finding::new(failure.reason(), failure))
+                if failure.is_misbehaviour() {
+                    self.quarantine.failed(tick, &failure);
+                }
+                Err(self.quarantine.finding(tick).unwrap_or_else(|| Finding::new(failure.reason(), failure)))
             }
+        }
+    }
+
+    /// What the plugin is told about a tick.
+    pub(super) fn told(&self, product: &Product, tick: Timestamp) -> Tick {
+        Tick {
+            at: tick,
+            seconds: product.meter.interval.seconds(),
+            product: product.key.name.clone(),
+            config: product.meter.config.clone(),
+            state: self.tally.plugin_state(),
         }
     }
 }
 
+/// What was collected, as far as it is about the workload of a binding.
+pub(super) fn narrowed(collected: &Collected, binding: &Binding) -> Vec<Input> {
+    collected.inputs.iter().map(|input| input.narrowed(&binding.workload)).collect()
+}
+
 /// A reading of a dimension that the product does not have makes the whole outcome invalid: dropping it would lose usage.
-fn known_dimensions(product: &Product, measurement: Measurement) -> Result<Measurement, PluginFailure> {
+pub(super) fn known_dimensions(
+    product: &Product,
+    measurement: Measurement,
+) -> Result<Measurement, PluginFailure> {
     let unknown = measurement
         .readings
         .iter()

@@ -5,7 +5,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use tollkeeper_core::{
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::{Checkpoint, CheckpointError, Saved},
     input::{Collected, Input, InputDeclaration},
     ledger::Entry,
     plugin::{Manifest, PluginFailure, PluginLimits, Tick},
@@ -74,6 +74,8 @@ impl Plugin for Counting {
 struct Switched {
     checkpoints: MemoryCheckpoints,
     is_down: AtomicBool,
+    /// What the store's clock shows, if it tells.
+    time: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -82,11 +84,12 @@ impl Checkpoints for Switched {
         self.checkpoints.load(binding).await
     }
 
-    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError> {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(CheckpointError::Unavailable("scripted".to_owned()));
         }
-        self.checkpoints.save(binding, checkpoint).await
+        self.checkpoints.save(binding, checkpoint).await?;
+        Ok(Saved { at: *self.time.lock().unwrap() })
     }
 }
 
@@ -235,6 +238,45 @@ async fn no_hour_is_sealed_from_what_has_not_been_checkpointed() {
 }
 
 #[tokio::test]
+async fn an_hour_is_over_only_when_the_store_says_so_too() {
+    let mut bench = Bench::new();
+    let store_shows = |bench: &Bench, time: &str| {
+        *bench.checkpoints.time.lock().unwrap() = Some(format!("2026-11-21T{time}:00Z").parse().unwrap());
+    };
+    store_shows(&bench, "14:00");
+    bench.at("14:00", 100).await;
+    store_shows(&bench, "14:10");
+    bench.at("14:10", 104).await;
+    // The node's clock jumps ahead by an hour: nothing is measured in an hour that has not begun, nothing is sealed.
+    bench.at("15:10", 106).await;
+    assert_eq!(bench.reports().await, []);
+    assert_eq!(bench.meter.findings().clock.as_ref().unwrap().reason, "ClockSkewed");
+    // It is set right.
+    for time in ["14:20", "14:30", "14:40", "14:50", "15:00", "15:05"] {
+        store_shows(&bench, time);
+        bench.at(time, 109).await;
+    }
+    assert_eq!(bench.meter.findings().clock, None);
+    assert_eq!((bench.reports().await.len(), bench.sealed().await), (1, 9));
+    assert_eq!(bench.reports().await[0].report.body.evidence.missed, 0);
+}
+
+#[tokio::test]
+async fn a_process_that_takes_over_ends_the_checkpoints_of_the_one_before() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    let other = bench.checkpoints.checkpoints.of_another_process();
+    let mut successor = Bench::meter(&bench.clock, &bench.plugin);
+    let house = House {
+        checkpoints: Arc::new(Switched { checkpoints: other, ..Switched::default() }),
+        ..bench.house.clone()
+    };
+    successor.turn(&house).await;
+    bench.at("14:10", 104).await;
+    assert_eq!(bench.meter.findings().storage.as_ref().unwrap().reason, "CheckpointSuperseded");
+}
+
+#[tokio::test]
 async fn a_reading_of_an_unknown_dimension_makes_the_tick_a_missed_one() {
     let mut bench = Bench::new();
     bench.at("14:00", 100).await;
@@ -268,6 +310,89 @@ async fn a_new_plugin_takes_over_at_the_next_hour() {
     let plugins: Vec<Digest> =
         bench.reports().await.iter().map(|entry| entry.report.body.evidence.plugin.clone()).collect();
     assert_eq!(plugins, [Digest::of(b"one"), new]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_its_dry_run_never_takes_over_and_is_tried_again_at_the_next_hour() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    let failing = Arc::new(Counting {
+        manifest: bench.plugin.manifest.clone(),
+        dimension: Mutex::new("scan".into()),
+        total: Mutex::new(0),
+    });
+    let new = Digest::of(b"two");
+    bench.meter.update(product(), LoadedPlugin { digest: new.clone(), plugin: failing.clone() });
+    bench.at("14:10", 101).await;
+    let successor = bench.meter.findings().successor.clone().unwrap();
+    assert_eq!((successor.digest, successor.problem.unwrap().reason), (new.clone(), "InvalidOutput"));
+    assert!(bench.meter.findings().missed.is_empty(), "the old plugin measures");
+    for time in ["15:00", "15:05", "15:10"] {
+        bench.at(time, 103).await;
+    }
+    assert_eq!(bench.meter.findings().plugin, Some(Digest::of(b"one")));
+    // Between two hours it is left alone; at the edge it gets another chance.
+    *failing.dimension.lock().unwrap() = "scans".into();
+    bench.at("15:20", 104).await;
+    assert!(bench.meter.findings().successor.clone().unwrap().problem.is_some());
+    bench.at("16:00", 105).await;
+    assert_eq!(bench.meter.findings().successor, None);
+    bench.at("16:05", 105).await;
+    assert_eq!(bench.meter.findings().plugin, Some(new));
+}
+
+#[tokio::test]
+async fn until_its_hour_ends_the_old_plugin_measures_what_the_old_specification_says() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    let mut other = product();
+    other.dimensions[0].name = "lookups".parse().unwrap();
+    let plugin = Arc::new(Counting {
+        manifest: bench.plugin.manifest.clone(),
+        dimension: Mutex::new("lookups".into()),
+        total: Mutex::new(7),
+    });
+    bench.meter.update(other, LoadedPlugin { digest: Digest::of(b"two"), plugin });
+    bench.at("14:10", 101).await;
+    assert!(bench.meter.findings().missed.is_empty());
+    bench.at("15:00", 102).await;
+    assert_eq!(bench.meter.product().dimensions[0].name.as_str(), "lookups");
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_misbehaving_is_left_alone_and_its_counters_heal() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    *bench.plugin.dimension.lock().unwrap() = "scan".into();
+    for time in ["14:10", "14:20", "14:30", "14:40", "14:50", "15:00", "15:10"] {
+        bench.at(time, 110).await;
+    }
+    let reason = |bench: &Bench| bench.meter.findings().missed["prod"].reason;
+    assert_eq!(reason(&bench), QUARANTINED);
+    *bench.plugin.dimension.lock().unwrap() = "scans".into();
+    // Seven failures in a row: left alone for twenty minutes.
+    bench.at("15:20", 120).await;
+    assert_eq!(reason(&bench), QUARANTINED);
+    bench.at("15:30", 120).await;
+    assert!(bench.meter.findings().missed.is_empty());
+    for time in ["15:40", "15:50", "16:00", "16:05"] {
+        bench.at(time, 121).await;
+    }
+    assert_eq!(bench.sealed().await, 21);
+}
+
+#[tokio::test]
+async fn a_changed_specification_ends_a_quarantine() {
+    let mut bench = Bench::new();
+    *bench.plugin.dimension.lock().unwrap() = "scan".into();
+    for time in ["14:00", "14:10", "14:20", "14:30", "14:40", "14:50", "15:00"] {
+        bench.at(time, 110).await;
+    }
+    *bench.plugin.dimension.lock().unwrap() = "scans".into();
+    let plugin = LoadedPlugin { digest: Digest::of(b"one"), plugin: bench.plugin.clone() };
+    bench.meter.update(product(), plugin);
+    bench.at("15:10", 110).await;
+    assert!(bench.meter.findings().missed.is_empty());
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) 
             bindings: bindings.clone(),
         }),
         // A changed plugin or spec that cannot be used: a meter that runs goes on with the old one.
+        (Some(bindings), Some(_), Some(Err(_))) => house.meters.rebind(&observed.key, bindings),
         (None, Some(_), Some(Err(_))) if observed.rival.is_none() => {}
         (None, None, None) if observed.checked.is_err() => {}
         _ => house.meters.dismiss(&observed.key).await,

@@ -9,7 +9,7 @@ mod report;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ use tollkeeper_core::{clock::Clock, identity::ObjectKey, plugin::PluginHost};
 use crate::{
     calls::CallError,
     events::Events,
-    meter::{LoadedPlugin, Meters},
+    meter::{LoadedPlugin, Meters, Quarantine},
     roster::Roster,
     watch::Watched,
     work::Next,
@@ -56,8 +56,18 @@ pub struct ProductHouse {
 #[derive(Default)]
 pub struct Memory {
     plugins: Mutex<BTreeMap<ObjectKey, (observe::PluginKey, LoadedPlugin)>>,
+    /// Plugins that misbehaved while they were loaded.
+    quarantines: Mutex<BTreeMap<ObjectKey, (observe::PluginKey, Quarantine)>>,
     namespaces: Mutex<BTreeMap<String, String>>,
     deletions: Mutex<BTreeMap<ObjectKey, Timestamp>>,
+}
+
+impl Memory {
+    fn forget(&self, product: &ObjectKey) {
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner).remove(product);
+        self.quarantines.lock().unwrap_or_else(PoisonError::into_inner).remove(product);
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner).remove(product);
+    }
 }
 
 /// Reconciles one product.
@@ -75,6 +85,7 @@ async fn pass(key: &ObjectKey, house: &ProductHouse) -> Result<(), CallError> {
     let Some(observed) = observe::observe(key, house).await? else {
         house.meters.dismiss(key).await;
         house.roster.forget(key);
+        house.memory.forget(key);
         return Ok(());
     };
     let plan = plan::plan(&observed);

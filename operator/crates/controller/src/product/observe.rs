@@ -21,7 +21,7 @@ use tollkeeper_core::{
 use super::ProductHouse;
 use crate::{
     calls::{CallError, call},
-    meter::{Finding, LoadedPlugin},
+    meter::{Finding, LoadedPlugin, Quarantine},
     roster::ProductProgress,
     watch::Seen,
 };
@@ -167,6 +167,9 @@ async fn plugin(metered: &Metered, house: &ProductHouse) -> Result<Result<Loaded
     {
         return Ok(Ok(plugin));
     }
+    if let Some(finding) = quarantined(product, &key, house) {
+        return Ok(Err(finding));
+    }
     let component = match component(&product.namespace, &metered.plugin.source, house).await? {
         Ok(component) => component,
         Err(finding) => return Ok(Err(finding)),
@@ -177,8 +180,31 @@ async fn plugin(metered: &Metered, house: &ProductHouse) -> Result<Result<Loaded
             plugins.insert(product.clone(), (key, plugin.clone()));
             Ok(plugin)
         }
-        Err(failure) => Err(Finding { reason: failure.reason(), message: failure.to_string() }),
+        Err(failure) => {
+            note(product, key, &failure, house);
+            Err(Finding { reason: failure.reason(), message: failure.to_string() })
+        }
     })
+}
+
+/// Whether the plugin has misbehaved so often while it was loaded that it is left alone.
+fn quarantined(product: &ObjectKey, key: &PluginKey, house: &ProductHouse) -> Option<Finding> {
+    let quarantines = house.memory.quarantines.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, quarantine) = quarantines.get(product).filter(|(known, _)| known == key)?;
+    quarantine.finding(house.clock.now())
+}
+
+fn note(product: &ObjectKey, key: PluginKey, failure: &PluginFailure, house: &ProductHouse) {
+    if !failure.is_misbehaviour() {
+        return;
+    }
+    let mut quarantines = house.memory.quarantines.lock().unwrap_or_else(PoisonError::into_inner);
+    let (known, quarantine) =
+        quarantines.entry(product.clone()).or_insert_with(|| (key.clone(), Quarantine::default()));
+    if *known != key {
+        (*known, *quarantine) = (key, Quarantine::default());
+    }
+    quarantine.failed(house.clock.now(), failure);
 }
 
 async fn load(

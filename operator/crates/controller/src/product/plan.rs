@@ -12,7 +12,7 @@ use tollkeeper_core::{identity::ObjectKey, product::Binding};
 use super::observe::{Observed, ObservedBinding};
 use crate::{
     conditions::{Verdict, Voice, ready},
-    meter::Finding,
+    meter::{Finding, Successor},
 };
 
 pub(super) const PLUGIN_READY: &str = "PluginReady";
@@ -45,8 +45,13 @@ pub(super) struct Plan {
 pub(super) fn plan(observed: &Observed) -> Plan {
     let (bindings, overlapping) = admitted(&observed.bindings);
     let refusal = refusal(observed);
-    let is_meterable = refusal.is_none() && matches!(observed.plugin, Some(Ok(_)));
-    // A product whose meter runs goes on with it while its new plugin or spec cannot be used.
+    let is_meterable = refusal.is_none()
+        && match &observed.plugin {
+            Some(Ok(_)) => true,
+            // A product whose meter runs goes on with it while its new plugin cannot be used.
+            Some(Err(_)) => observed.progress.is_metered,
+            None => false,
+        };
     let metering = is_meterable.then(|| {
         bindings.into_iter().map(|one| (one.binding.clone(), one.is_ending || observed.is_deleted)).collect()
     });
@@ -128,12 +133,31 @@ fn plugin_ready(observed: &Observed) -> Verdict {
         None => {
             Verdict::holds(PLUGIN_READY, "NotNeeded", "the product has no meter").with_voice(Voice::Silent)
         }
-        Some(Err(finding)) => Verdict::fails(PLUGIN_READY, finding.reason, finding.message.clone()),
+        Some(Err(finding)) => refused(finding, observed),
         Some(Ok(loaded)) => {
             let manifest = loaded.plugin.manifest();
-            Verdict::holds(PLUGIN_READY, "Loaded", format!("{} {}", manifest.name, manifest.version))
+            let name = format!("{} {}", manifest.name, manifest.version);
+            match &observed.progress.findings.successor {
+                Some(Successor { digest, problem }) if *digest == loaded.digest => match problem {
+                    Some(problem) => refused(problem, observed),
+                    None => {
+                        Verdict::holds(PLUGIN_READY, "Loaded", format!("{name} takes over at the next hour"))
+                    }
+                },
+                _ => Verdict::holds(PLUGIN_READY, "Loaded", name),
+            }
         }
     }
+}
+
+/// The product's plugin cannot be used; one that measures already goes on.
+fn refused(finding: &Finding, observed: &Observed) -> Verdict {
+    let mut message = finding.message.clone();
+    let running = observed.progress.findings.plugin.as_ref().filter(|_| observed.progress.is_metered);
+    if let Some(running) = running {
+        message = format!("{message}; {running} measures on");
+    }
+    Verdict::fails(PLUGIN_READY, finding.reason, message)
 }
 
 fn inputs_ready(observed: &Observed) -> Verdict {
@@ -200,8 +224,9 @@ fn problem(observed: &Observed) -> Option<Finding> {
     let is_paid = observed.checked.as_ref().is_ok_and(|checked| checked.pricing != Pricing::Free);
     progress
         .findings
-        .storage
+        .clock
         .clone()
+        .or_else(|| progress.findings.storage.clone())
         .or_else(|| observed.blocked.clone().filter(|_| is_paid))
         .or_else(|| progress.attention.clone())
         .or_else(no_binding)

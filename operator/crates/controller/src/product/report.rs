@@ -23,7 +23,7 @@ pub(super) async fn report(observed: &Observed, plan: &Plan, house: &ProductHous
     let old = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let conditions = conditions::updated(&old.conditions, &plan.verdicts, generation, observed.now);
-    let plugin =
+    let loaded =
         observed.manifest.as_ref().zip(observed.plugin.as_ref().and_then(|plugin| plugin.as_ref().ok())).map(
             |(manifest, loaded)| {
                 json!({
@@ -34,6 +34,11 @@ pub(super) async fn report(observed: &Observed, plan: &Plan, house: &ProductHous
                 })
             },
         );
+    // While a new plugin cannot be used, the old one is the product's.
+    let plugin = match loaded {
+        None if observed.progress.is_metered => serde_json::to_value(&old.plugin).ok(),
+        loaded => loaded,
+    };
     let status = json!({"observedGeneration": generation, "conditions": conditions, "plugin": plugin});
     let stored = serde_json::to_value(&old).unwrap_or_default();
     let is_new = ["observedGeneration", "conditions", "plugin"].iter().any(|part| {

@@ -1,12 +1,12 @@
 //! The writes of settling: claim, send, write down.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::collections::BTreeMap;
 
 use tollkeeper_core::{
     ledger::{Entry, LedgerError},
     metering::{Outcome, Refusal},
     plan::submission::{Plan, Send},
-    settlement::{RecordState, RecordStatus, Settlement},
+    settlement::{Attempt, RecordState, RecordStatus, Settlement},
 };
 
 use super::{Answer, Settler, Teller};
@@ -42,10 +42,11 @@ impl Settler {
             if position > 0 {
                 teller.pace.turn().await;
             }
-            let outcome = if teller.stopping.load(Ordering::Acquire) {
-                not_started()
-            } else {
+            // A process that slept through the end of its term finds out here, after the claim and before the call.
+            let outcome = if teller.term.is_current() {
                 teller.metering.meter_usage(&entry.report.request(record)).await
+            } else {
+                not_started()
             };
             answers.insert(index, Answer { outcome, attempt });
         }
@@ -83,8 +84,8 @@ impl Settler {
         Err(LedgerError::Stale(key))
     }
 
-    /// The answers applied to the records that this pod claimed. An acceptance also settles a record that somebody else
-    /// took for ambiguous meanwhile: it is the evidence.
+    /// The answers applied to the records that this pod claimed. An answer that leaves no doubt also moves a record that
+    /// somebody else took for ambiguous meanwhile: it is the evidence.
     fn applied(&self, entry: &Entry, answers: &BTreeMap<usize, Answer>) -> Settlement {
         let mut settlement = entry.settlement.clone();
         for (index, Answer { outcome, attempt }) in answers {
@@ -92,7 +93,7 @@ impl Settler {
             let is_ours = record.claim.as_ref().is_some_and(|claim| claim.pod == self.sender.pod);
             let is_open = match record.state {
                 RecordState::Sending => true,
-                RecordState::Ambiguous => matches!(outcome, Outcome::Accepted { .. }),
+                RecordState::Ambiguous => is_evidence(outcome, *attempt),
                 _ => false,
             };
             if is_ours && is_open {
@@ -103,11 +104,20 @@ impl Settler {
     }
 }
 
-/// A record that was claimed while the process was told to end: it was certainly not sent by this attempt.
+/// Whether an answer proves what AWS has of a record: that it took it, or that no attempt under the claim can have got through.
+fn is_evidence(outcome: &Outcome, attempt: Attempt) -> bool {
+    match outcome {
+        Outcome::Accepted { .. } => true,
+        Outcome::NotAccepted(_) | Outcome::Rejected(_) | Outcome::OutOfWindow(_) => attempt == Attempt::First,
+        Outcome::Unknown(_) => false,
+    }
+}
+
+/// A record that was claimed while the process's term ended: it was certainly not sent by this attempt.
 fn not_started() -> Outcome {
     Outcome::NotAccepted(Refusal {
         reason: "Stopping".to_owned(),
-        message: "the operator stopped before it sent this record".to_owned(),
+        message: "the term of this operator ended before it sent this record".to_owned(),
     })
 }
 

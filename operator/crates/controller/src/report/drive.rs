@@ -39,6 +39,7 @@ pub async fn run(
             publish(roster, &turn, &mut settled);
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             () = sealed.notified() => {}
             () = teller.clock.sleep_until(turn.next) => {}

@@ -8,13 +8,7 @@ mod drive;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
@@ -46,8 +40,23 @@ pub struct Teller {
     pub metering: Arc<dyn Metering>,
     /// How fast AWS may be called.
     pub pace: Arc<Pace>,
-    /// Set when the process is to end: what is being sent is finished, nothing else is started.
-    pub stopping: Arc<AtomicBool>,
+    /// Whether this process may still send.
+    pub term: Arc<dyn Term>,
+}
+
+/// A term of leadership, as far as its holder can know without asking anybody.
+pub trait Term: Send + Sync {
+    /// Whether it still lasts. Asked right before every send: what is being sent is finished, nothing else is started.
+    fn is_current(&self) -> bool;
+}
+
+/// A term without an end: for a process that has no rival.
+pub struct Endless;
+
+impl Term for Endless {
+    fn is_current(&self) -> bool {
+        true
+    }
 }
 
 /// Policies by product. Reports of products that are gone are settled with caution.
@@ -115,7 +124,7 @@ impl Settler {
         for entry in entries {
             let key = entry.key();
             let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
-            if teller.stopping.load(Ordering::Acquire) {
+            if !teller.term.is_current() {
                 turn.open.push(entry);
                 continue;
             }

@@ -1,6 +1,9 @@
 use std::{
     collections::VecDeque,
-    sync::{Mutex, atomic::AtomicUsize},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -43,6 +46,15 @@ impl Metering for Scripted {
     async fn meter_usage(&self, request: &MeterUsage) -> Outcome {
         self.requests.lock().unwrap().push(request.clone());
         self.answers.lock().unwrap().pop_front().unwrap()
+    }
+}
+
+/// A term that has ended.
+struct Over;
+
+impl Term for Over {
+    fn is_current(&self) -> bool {
+        false
     }
 }
 
@@ -129,7 +141,7 @@ impl Stage {
             ledger: ledger.clone(),
             metering: aws.clone(),
             pace: Arc::new(Pace::meter_usage(shared.clone())),
-            stopping: Arc::default(),
+            term: Arc::new(Endless),
             clock: shared,
         };
         Self { ledger, aws, clock, teller, settler: pod("a") }
@@ -238,7 +250,39 @@ async fn an_acceptance_that_was_not_written_in_time_settles_what_others_took_for
 #[tokio::test]
 async fn nothing_is_started_while_the_process_ends() {
     let mut stage = Stage::with([], Failing::default()).await;
-    stage.teller.stopping.store(true, Ordering::Release);
+    stage.teller.term = Arc::new(Over);
     stage.turn().await;
     assert_eq!((stage.sent(), stage.state().await), (0, RecordState::Sealed));
+}
+
+/// A term that ends while a claim is being written.
+struct EndsAfterTheClaim(AtomicUsize);
+
+impl Term for EndsAfterTheClaim {
+    fn is_current(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) == 0
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_sleeps_through_the_end_of_its_term_sends_nothing_that_it_has_claimed() {
+    let mut stage = Stage::with([], Failing::default()).await;
+    stage.teller.term = Arc::new(EndsAfterTheClaim(AtomicUsize::new(0)));
+    stage.turn().await;
+    assert_eq!((stage.sent(), stage.state().await), (0, RecordState::Sealed));
+}
+
+#[tokio::test]
+async fn a_claim_that_was_surely_not_sent_is_free_again_although_others_took_it_for_ambiguous() {
+    let ledger = Failing { refused: vec![1], ..Failing::default() };
+    let mut stage = Stage::with([Outcome::NotAccepted(refusal())], ledger).await;
+    let turn = stage.turn().await;
+    let mut other = pod("b");
+    other.turn(&stage.teller, &Policies::new()).await;
+    assert_eq!(stage.state().await, RecordState::Ambiguous);
+    stage.teller.term = Arc::new(Over);
+    stage.clock.sleep_until(turn.next).await;
+    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    stage.settler.write_down(&stage.teller, entry).await.unwrap();
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
 }

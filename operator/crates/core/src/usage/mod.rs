@@ -67,6 +67,11 @@ impl Tally {
         self.last_tick
     }
 
+    /// The last tick that succeeded; `None` before the first.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        self.last_success
+    }
+
     /// What the plugin wants back at its next tick.
     pub fn plugin_state(&self) -> Arc<[u8]> {
         self.plugin_state.as_slice().into()

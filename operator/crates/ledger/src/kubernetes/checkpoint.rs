@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -19,7 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tollkeeper_core::{
-    checkpoint::{Checkpoint, CheckpointError, Checkpoints},
+    checkpoint::{Checkpoint, CheckpointError, Checkpoints, Saved},
     clock::Clock,
     hour::BillingHour,
     product::Binding,
@@ -32,19 +33,34 @@ use super::{CALL_TIMEOUT, FIELD_MANAGER, Object, resource};
 /// sources take about two megabytes.
 const MAX_UNPACKED: u64 = 16 << 20;
 
+/// A checkpoint as it is stored. The moment is part of it: a process that takes over writes what it read, and whoever
+/// wrote it first must notice.
+#[derive(Clone, PartialEq, Eq)]
+struct Version {
+    at: String,
+    data: String,
+}
+
 /// The checkpoints in the API server.
 pub struct KubernetesCheckpoints {
     client: Client,
     clock: Arc<dyn Clock>,
     /// What this process knows to be stored, by the binding's UID: one value, or several after a write whose answer
     /// was lost.
-    known: Mutex<BTreeMap<String, Vec<Option<String>>>>,
+    known: Mutex<BTreeMap<String, Vec<Option<Version>>>>,
+    tells_time: bool,
 }
 
 impl KubernetesCheckpoints {
     /// Checkpoints of any binding that the client may write.
     pub fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { client, clock, known: Mutex::default() }
+        Self { client, clock, known: Mutex::default(), tells_time: true }
+    }
+
+    /// The same for a process that does not live in the API server's time.
+    #[must_use]
+    pub fn without_time(self) -> Self {
+        Self { tells_time: false, ..self }
     }
 
     fn bindings(&self, namespace: &str) -> Api<Object> {
@@ -62,20 +78,20 @@ impl KubernetesCheckpoints {
             .ok_or_else(|| CheckpointError::Gone(binding.key.clone()))
     }
 
-    fn remember(&self, binding: &Binding, stored: Option<String>) {
+    fn remember(&self, binding: &Binding, stored: Option<Version>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(binding.uid.clone(), vec![stored]);
     }
 
     /// A write was sent whose answer may be lost: both values may be stored.
-    fn remember_attempt(&self, binding: &Binding, data: String) {
+    fn remember_attempt(&self, binding: &Binding, version: Version) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(binding.uid.clone()).or_default().push(Some(data));
+        known.entry(binding.uid.clone()).or_default().push(Some(version));
     }
 
-    fn is_known(&self, binding: &Binding, stored: Option<&str>) -> bool {
+    fn is_known(&self, binding: &Binding, stored: &Option<Version>) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&binding.uid).is_some_and(|known| known.iter().any(|one| one.as_deref() == stored))
+        known.get(&binding.uid).is_some_and(|known| known.contains(stored))
     }
 }
 
@@ -83,8 +99,19 @@ fn no_answer() -> CheckpointError {
     CheckpointError::Unavailable(format!("the API server did not answer in {CALL_TIMEOUT:?}"))
 }
 
-fn stored(object: &Object) -> Option<&str> {
-    object.data.pointer("/status/checkpoint/data").and_then(Value::as_str)
+fn stored(object: &Object) -> Option<Version> {
+    let text = |name| object.data.pointer(name).and_then(Value::as_str).map(str::to_owned);
+    Some(Version {
+        at: text("/status/checkpoint/at").unwrap_or_default(),
+        data: text("/status/checkpoint/data")?,
+    })
+}
+
+/// The moment of the write by the API server's clock, to the second: it dates what our field manager wrote.
+fn written_at(object: &Object) -> Option<Timestamp> {
+    let fields = object.metadata.managed_fields.iter().flatten();
+    let own = fields.filter(|fields| fields.manager.as_deref() == Some(FIELD_MANAGER));
+    own.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max()
 }
 
 fn pack(tally: &Tally) -> std::io::Result<String> {
@@ -105,21 +132,23 @@ fn unpack(text: &str) -> Result<Tally, String> {
 impl Checkpoints for KubernetesCheckpoints {
     async fn load(&self, binding: &Binding) -> Result<Option<Tally>, CheckpointError> {
         let object = self.read(binding).await?;
-        let text = stored(&object);
-        let tally = text
-            .map(unpack)
+        let version = stored(&object);
+        let tally = version
+            .as_ref()
+            .map(|version| unpack(&version.data))
             .transpose()
             .map_err(|problem| CheckpointError::Damaged { binding: binding.key.clone(), problem })?;
-        self.remember(binding, text.map(str::to_owned));
+        self.remember(binding, version);
         Ok(tally)
     }
 
-    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError> {
         let object = self.read(binding).await?;
-        if !self.is_known(binding, stored(&object)) {
+        let version = stored(&object);
+        if !self.is_known(binding, &version) {
             return Err(CheckpointError::Superseded(binding.key.clone()));
         }
-        self.remember(binding, stored(&object).map(str::to_owned));
+        self.remember(binding, version);
         let data =
             pack(&checkpoint.tally).map_err(|error| CheckpointError::Unavailable(error.to_string()))?;
         let current = checkpoint.current.as_ref().map(|(hour, usage)| {
@@ -130,25 +159,26 @@ impl Checkpoints for KubernetesCheckpoints {
             json!({"hour": hour, "usage": usage})
         });
         let now = self.clock.now();
+        let version = Version { at: now.to_string(), data };
         let hour = checkpoint.current.as_ref().map_or_else(|| BillingHour::of(now), |(hour, _)| *hour);
         let patch = json!({
             "metadata": {"resourceVersion": object.metadata.resource_version},
             "status": {
-                "checkpoint": {"at": now, "hour": hour, "data": data},
+                "checkpoint": {"at": version.at, "hour": hour, "data": version.data},
                 "currentHour": current,
             },
         });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.bindings(&binding.key.namespace);
-        self.remember_attempt(binding, data.clone());
+        self.remember_attempt(binding, version.clone());
         let patched =
             timeout(CALL_TIMEOUT, api.patch_status(&binding.key.name, &params, &Patch::Merge(&patch)))
                 .await
                 .map_err(|_| no_answer())?;
         match patched {
-            Ok(_) => {
-                self.remember(binding, Some(data));
-                Ok(())
+            Ok(object) => {
+                self.remember(binding, Some(version));
+                Ok(Saved { at: self.tells_time.then(|| written_at(&object)).flatten() })
             }
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 Err(CheckpointError::Gone(binding.key.clone()))

@@ -13,7 +13,8 @@ use std::{
 
 use clap::{Args, ValueEnum as _};
 use serde_json::json;
-use tollkeeper_core::{identity::Digest, plugin::PluginLimits};
+use tollkeeper_core::identity::Digest;
+use tollkeeper_plugin_host::MAXIMA;
 
 use super::{language::Language, progress, subject::Subject};
 use crate::cli::{Failure, Output, print};
@@ -57,8 +58,8 @@ impl Build {
         let component = self.component.unwrap_or_else(|| self.folder.join("meter.wasm"));
         fs::write(&component, &bytes)
             .map_err(|error| Failure::new(format!("{} cannot be written: {error}", component.display())))?;
-        // A component that the operator would refuse is found now.
-        let subject = Subject::load(&component, PluginLimits::default())?;
+        // A component that no operator would take is found now.
+        let subject = Subject::load(&component, MAXIMA)?;
         let pinned = pin(&self.folder.join("product.yaml"), &subject.digest)?;
         match self.output {
             Output::Json => print::json(&json!({

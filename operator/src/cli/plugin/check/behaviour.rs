@@ -315,16 +315,9 @@ fn is_available(inputs: &[Input]) -> bool {
     !inputs.iter().any(|input| matches!(input.data, InputData::Unavailable(_)))
 }
 
-/// Whether a plugin did not choose to fail.
+/// Whether a plugin did not choose to fail. Too many readings are chosen: for more input than that, a plugin must fold.
 fn is_crash(failure: &PluginFailure) -> bool {
-    matches!(
-        failure,
-        PluginFailure::Trapped(_)
-            | PluginFailure::TimedOut(_)
-            | PluginFailure::OutOfMemory(_)
-            | PluginFailure::InvalidOutput(_)
-            | PluginFailure::ForbiddenImport(_)
-    )
+    failure.is_misbehaviour() && !matches!(failure, PluginFailure::TooLarge(_))
 }
 
 /// Readings are as good as a failure that the plugin returns; nothing else is.

@@ -5,7 +5,6 @@ use tollkeeper_core::{
     identity::DimensionName,
     plugin::{Manifest, PluginFailure, PluginLimits},
 };
-use tollkeeper_plugin_host::MAX_COMPONENT;
 
 use super::Finding;
 use crate::cli::{
@@ -15,15 +14,7 @@ use crate::cli::{
 
 /// Checks the bytes; without a finding that keeps it from loading, the loaded plugin too.
 pub(super) fn check(bytes: &[u8], limits: PluginLimits) -> Result<(Vec<Finding>, Option<Subject>), Failure> {
-    if bytes.len() > MAX_COMPONENT {
-        let finding = Finding::failed(
-            "size",
-            format!("it has {} bytes, more than {MAX_COMPONENT}", bytes.len()),
-            "build it for size, without debug information and what is not used",
-        );
-        return Ok((vec![finding], None));
-    }
-    let size = Finding::passed("size", format!("{} of at most {MAX_COMPONENT} bytes", bytes.len()));
+    let size = Finding::passed("size", format!("{} of at most {} bytes", bytes.len(), limits.component));
     let subject = match Subject::of(bytes, limits)? {
         Ok(subject) => subject,
         Err(failure) => return Ok((vec![refused(&failure)], None)),
@@ -52,7 +43,10 @@ fn refused(failure: &PluginFailure) -> Finding {
             "component",
             "build a component: `tollkeeper plugin build` does, `wasm-tools component new` makes one of a core module",
         ),
-        PluginFailure::TooLarge(_) => ("size", "build it for size"),
+        PluginFailure::TooLarge(_) | PluginFailure::LimitsRefused(_) => (
+            "size",
+            "build it without debug information and what is not used, or ask for more with spec.meter.plugin.limits.component (at most 32Mi)",
+        ),
         _ => ("manifest", "`get-manifest` must answer at once and without inputs; look at its code"),
     };
     Finding::failed(name, failure.to_string(), advice)

@@ -104,6 +104,12 @@ pub(super) fn of(language: Language, name: &str) -> Vec<(String, String)> {
     };
     let mut files: Vec<(String, String)> =
         SHARED.iter().chain(own).map(|(path, text)| (place(path), text.replace(EXAMPLE, name))).collect();
+    if language == Language::Python {
+        let product = files.iter_mut().find(|(path, _)| path == "product.yaml");
+        if let Some((_, text)) = product {
+            *text = with_room(text);
+        }
+    }
     let readme = README
         .replace("{name}", name)
         .replace("{language}", language.name())
@@ -112,6 +118,13 @@ pub(super) fn of(language: Language, name: &str) -> Vec<(String, String)> {
     files.push((".gitignore".to_owned(), format!("{ignored}/meter.wasm\n")));
     files.sort();
     files
+}
+
+/// A product that takes a component with an interpreter as large as Python's.
+fn with_room(product: &str) -> String {
+    let line = product.lines().find(|line| line.trim_start().starts_with("digest:")).unwrap_or_default();
+    let indent = line.len() - line.trim_start().len();
+    product.replacen(line, &format!("{line}\n{:indent$}limits: {{component: 32Mi}}", ""), 1)
 }
 
 #[cfg(test)]

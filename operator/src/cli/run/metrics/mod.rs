@@ -1,5 +1,7 @@
 //! Metrics, made from what is known at the moment of the scrape. Labels are products and states: bounded.
 
+mod plugins;
+
 use std::fmt;
 
 use prometheus_client::{
@@ -7,7 +9,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use tollkeeper_controller::lease::Leadership;
+use tollkeeper_controller::{lease::Leadership, meter::QUARANTINED};
 
 use super::Parts;
 
@@ -37,14 +39,15 @@ pub(super) fn text(parts: &Parts) -> Result<String, fmt::Error> {
     blocked.set(i64::from(parts.roster.blocked().is_some()));
     registry.register("blocked", "Whether nothing can be sent to AWS (1)", blocked);
     products(parts, &mut registry);
+    plugins::register(&parts.plugins, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
 fn products(parts: &Parts, registry: &mut Registry) {
-    let (metered, unsettled, oldest, missed, inputs) =
-        (Gauges::default(), Gauges::default(), Gauges::default(), Gauges::default(), Gauges::default());
+    let (metered, unsettled, oldest) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let (missed, quarantined, inputs) = (Gauges::default(), Gauges::default(), Gauges::default());
     let problems = Family::<Problem, Gauge>::default();
     let now = parts.clock.now();
     for (key, progress) in parts.roster.all() {
@@ -55,8 +58,11 @@ fn products(parts: &Parts, registry: &mut Registry) {
         let age = progress.oldest_unsettled.map_or(0, |hour| now.duration_since(hour.end()).as_secs().max(0));
         oldest.get_or_create(&product).set(age);
         missed.get_or_create(&product).set(number(progress.findings.missed.len()));
+        let rests = progress.findings.missed.values().filter(|finding| finding.reason == QUARANTINED);
+        quarantined.get_or_create(&product).set(number(rests.count()));
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
-        let findings = progress.findings.storage.iter().chain(&progress.attention);
+        let findings = &progress.findings;
+        let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
@@ -78,6 +84,11 @@ fn products(parts: &Parts, registry: &mut Registry) {
         oldest,
     );
     registry.register("bindings_with_missed_tick", "Bindings whose last tick was missed", missed);
+    registry.register(
+        "plugin_quarantined_bindings",
+        "Bindings for which the plugin is left alone because it keeps misbehaving",
+        quarantined,
+    );
     registry.register("inputs_unavailable", "Inputs that could not be read at the last tick", inputs);
     registry.register("problem", "What is wrong with a product's metering, by reason", problems);
 }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tollkeeper_core::clock::Clock;
 
-/// A clock for one thread, driven by [`VirtualClock::drive`].
-pub(crate) struct VirtualClock(Mutex<State>);
+/// A clock for one thread, driven by [`VirtualClock::drive`], or step by step by whoever polls several futures.
+pub struct VirtualClock(Mutex<State>);
 
 struct State {
     now: Timestamp,
@@ -21,7 +21,8 @@ struct State {
 }
 
 impl VirtualClock {
-    pub(crate) fn starting_at(now: Timestamp) -> Self {
+    /// A clock that shows this moment until it is driven.
+    pub fn starting_at(now: Timestamp) -> Self {
         Self(Mutex::new(State { now, awaited: BTreeSet::new() }))
     }
 
@@ -30,20 +31,37 @@ impl VirtualClock {
     }
 
     /// Runs a future to its end. `None` if it waits for something that is not a moment: nobody would ever wake it.
-    pub(crate) fn drive<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub fn drive<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
-            self.state().awaited.clear();
+            self.forget_waits();
             if let Poll::Ready(output) = poll_once(future.as_mut()) {
                 return Some(output);
             }
-            let mut state = self.state();
-            state.now = state.awaited.first().copied()?.max(state.now);
+            self.advance()?;
         }
+    }
+
+    /// Forgets what was waited for: whoever still waits says so when it is polled again.
+    pub fn forget_waits(&self) {
+        self.state().awaited.clear();
+    }
+
+    /// Notes that nothing before this moment must be jumped over.
+    pub fn await_moment(&self, moment: Timestamp) {
+        self.state().awaited.insert(moment);
+    }
+
+    /// Jumps to the next moment that somebody waits for; `None` if nobody waits.
+    pub fn advance(&self) -> Option<Timestamp> {
+        let mut state = self.state();
+        state.now = state.awaited.first().copied()?.max(state.now);
+        Some(state.now)
     }
 }
 
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+/// Polls a future once, without a waker: whoever drives a virtual clock polls everything at every step.
+pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

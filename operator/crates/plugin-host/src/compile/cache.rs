@@ -1,0 +1,207 @@
+//! A folder of machine code that only Tollkeeper writes: bounded, and every file in it whole or gone.
+//!
+//! Files appear by renaming and are named by their content, so a crash leaves nothing that could be taken for one of them.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, Metadata},
+    io::{self, Seek as _, SeekFrom},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+use tollkeeper_core::identity::Digest;
+
+use super::artefact::{EngineHash, Key, Name};
+
+/// The folder inside the one that the operator was given.
+const FOLDER: &str = "compiled-plugins";
+
+/// What files are called while they are written. One that is there at the start was left by a crash.
+const PARTIAL: &str = ".partial-";
+
+/// Nobody but the owner may enter.
+const PRIVATE: u32 = 0o700;
+
+/// The folder, and what is in it.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    most: u64,
+    engine: EngineHash,
+    entries: BTreeMap<Key, Entry>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    /// When the content was checked.
+    seen: Stamp,
+    /// The higher, the later.
+    used: u64,
+}
+
+/// What changes with a file's content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    length: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+/// A file whose content is what was compiled. Only this module makes one.
+pub(super) struct Whole(PathBuf);
+
+impl Whole {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Cache {
+    /// Opens or makes the folder. What is damaged, unfinished or foreign in it is removed.
+    pub(super) fn open(parent: &Path, most: u64, engine: EngineHash) -> io::Result<Self> {
+        let folder = parent.join(FOLDER);
+        match DirBuilder::new().recursive(true).mode(PRIVATE).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => check_private(&folder)?,
+        }
+        let mut cache = Self { folder, most, engine, entries: BTreeMap::new(), uses: 0 };
+        cache.take_stock()?;
+        Ok(cache)
+    }
+
+    /// The machine code of a component, if it is there and still what it was.
+    pub(super) fn find(&mut self, digest: &Digest) -> Option<Whole> {
+        let key = Key::new(digest, self.engine);
+        let entry = self.entries.get_mut(&key)?;
+        if Stamp::of(&entry.path).ok() != Some(entry.seen) {
+            self.discard(digest);
+            return None;
+        }
+        self.uses += 1;
+        entry.used = self.uses;
+        Some(Whole(entry.path.clone()))
+    }
+
+    /// An empty file to compile into. It vanishes unless it is kept.
+    pub(super) fn blank(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.folder)
+    }
+
+    /// Gives a finished file its name and makes room for it.
+    pub(super) fn keep(&mut self, digest: &Digest, mut finished: NamedTempFile) -> io::Result<Whole> {
+        let key = Key::new(digest, self.engine);
+        let file = finished.as_file_mut();
+        file.seek(SeekFrom::Start(0))?;
+        let path = self.folder.join(key.name(file)?.to_string());
+        // Before the name: after a crash of the machine it must not stand for less than the content.
+        file.sync_all()?;
+        finished.persist(&path).map_err(|error| error.error)?;
+        File::open(&self.folder)?.sync_all()?;
+        self.note(key.clone(), path.clone(), Stamp::of(&path)?);
+        self.make_room(&key);
+        Ok(Whole(path))
+    }
+
+    /// Removes the machine code of a component: it could not be used.
+    pub(super) fn discard(&mut self, digest: &Digest) {
+        self.remove(&Key::new(digest, self.engine));
+    }
+
+    fn take_stock(&mut self) -> io::Result<()> {
+        let mut found = Vec::new();
+        for item in fs::read_dir(&self.folder)? {
+            let item = item?;
+            let (path, text) = (item.path(), item.file_name().to_string_lossy().into_owned());
+            let stamp = Stamp::of(&path).ok();
+            let name = Name::parse(&text).filter(|name| {
+                // Code for another engine is only counted: an older version may come back and use it.
+                stamp.is_some() && (!name.key.is_for(self.engine) || name.matches(&path).unwrap_or(false))
+            });
+            match (name, stamp) {
+                (Some(name), Some(stamp)) => found.push((stamp, name.key, path)),
+                _ if Name::is_claimed_by(&text) || text.starts_with(PARTIAL) => remove_file(&path),
+                _ => {}
+            }
+        }
+        // When they were last used before is not known; the newest are kept longest.
+        found.sort_by_key(|(stamp, ..)| stamp.changed);
+        for (stamp, key, path) in found {
+            self.note(key, path, stamp);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, key: Key, path: PathBuf, seen: Stamp) {
+        self.uses += 1;
+        let old = self.entries.insert(key, Entry { path: path.clone(), seen, used: self.uses });
+        if let Some(old) = old.filter(|old| old.path != path) {
+            remove_file(&old.path);
+        }
+    }
+
+    /// Removes what was not used for longest. A plugin that has mapped it keeps it.
+    fn make_room(&mut self, newest: &Key) {
+        while self.bytes() > self.most {
+            let others = self.entries.iter().filter(|(key, _)| *key != newest);
+            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone()) else {
+                return;
+            };
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key) {
+            remove_file(&entry.path);
+        }
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entries.values().map(|entry| entry.seen.length).sum()
+    }
+}
+
+impl Stamp {
+    /// Of a regular file that is ours.
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        if !metadata.is_file() || !is_ours(&metadata) {
+            return Err(io::Error::other("it is not a file of ours"));
+        }
+        Ok(Self {
+            length: metadata.size(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// Whoever may write here may run code in this process.
+fn check_private(folder: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(folder)?;
+    let others = metadata.mode() & 0o077;
+    if metadata.is_dir() && is_ours(&metadata) && others == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "it must be a folder that belongs to the user of this process and to nobody else (mode 0700); remove it",
+    ))
+}
+
+fn is_ours(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// What cannot be removed is not used either, because it is not in the list any more.
+fn remove_file(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Compiles apart: finds the machine code in the cache, or has it made, then maps it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tempfile::NamedTempFile;
+use tollkeeper_core::{identity::Digest, plugin::PluginFailure};
+use wasmtime::{Engine, component::Component};
+
+use super::{
+    Apart,
+    artefact::EngineHash,
+    cache::{Cache, Whole},
+    map::map,
+    process,
+};
+use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE, usage::CompilerUsage};
+
+pub(crate) struct Workshop {
+    apart: Apart,
+    cache: Mutex<Cache>,
+    usage: Mutex<CompilerUsage>,
+}
+
+impl Workshop {
+    pub(super) fn open(apart: Apart, engine: &Engine) -> Result<Self, HostError> {
+        let cache = Cache::open(&apart.cache, apart.cache_size, EngineHash::of(engine)).map_err(|error| {
+            HostError::new(format!("the cache of compiled plugins in {}: {error}", apart.cache.display()))
+        })?;
+        Ok(Self { apart, cache: Mutex::new(cache), usage: Mutex::default() })
+    }
+
+    /// The machine code of admitted bytes, compiled only if it is not there.
+    pub(super) async fn component(
+        self: Arc<Self>,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: &Digest,
+    ) -> Result<Component, PluginFailure> {
+        let found = self.cache().find(digest);
+        if let Some(component) = found.and_then(|whole| map(engine, &whole).ok()) {
+            self.books().found += 1;
+            return Ok(component);
+        }
+        // There is none, or another processor's: made anew.
+        self.cache().discard(digest);
+        self.books().compiled += 1;
+        let whole = Arc::clone(&self).make(bytes, digest).await?;
+        map(engine, &whole).map_err(|error| {
+            self.cache().discard(digest);
+            let folder = self.apart.cache.display();
+            PluginFailure::Internal(clip(
+                &format!("its machine code cannot be mapped from {folder}: {error:#}"),
+                MAX_MESSAGE,
+            ))
+        })
+    }
+
+    async fn make(self: Arc<Self>, bytes: &[u8], digest: &Digest) -> Result<Whole, PluginFailure> {
+        let blank = self.cache().blank().map_err(|error| self.unkept(&error))?;
+        process::compile(&self.apart, bytes, &blank).await?;
+        let digest = digest.clone();
+        // Reading, hashing and syncing some megabytes is nothing for the thread that serves everyone.
+        let kept = tokio::task::spawn_blocking(move || self.keep(&digest, blank)).await;
+        kept.unwrap_or_else(|_| Err(PluginFailure::Internal("keeping its machine code panicked".into())))
+    }
+
+    fn keep(&self, digest: &Digest, finished: NamedTempFile) -> Result<Whole, PluginFailure> {
+        let length = finished.as_file().metadata().map_err(|error| self.unkept(&error))?.len();
+        let most = self.apart.cache_size;
+        if length > most {
+            return Err(PluginFailure::TooLarge(format!(
+                "its machine code has {length} bytes, more than the cache of {most}"
+            )));
+        }
+        self.cache().keep(digest, finished).map_err(|error| self.unkept(&error))
+    }
+
+    fn unkept(&self, error: &std::io::Error) -> PluginFailure {
+        let folder = self.apart.cache.display();
+        PluginFailure::Internal(format!("its machine code cannot be kept in {folder}: {error}"))
+    }
+
+    /// What it has come to since the start.
+    pub(super) fn usage(&self) -> CompilerUsage {
+        CompilerUsage { cached: self.cache().bytes(), ..*self.books() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, CompilerUsage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,13 @@
+(func (export "tollkeeper:meter/describe@0.1.0#get-manifest") (result i32)
+  (i32.store offset=0 (i32.const 640) (i32.const 512))
+  (i32.store offset=4 (i32.const 640) (i32.const 7))
+  (i32.store offset=8 (i32.const 640) (i32.const 519))
+  (i32.store offset=12 (i32.const 640) (i32.const 1))
+  (i32.store offset=16 (i32.const 640) (i32.const 700))
+  (i32.store offset=20 (i32.const 640) (i32.const 1))
+  (i32.store offset=32 (i32.const 640) (i32.const 521))
+  (i32.store offset=36 (i32.const 640) (i32.const 2))
+  ;; The one dimension.
+  (i32.store offset=0 (i32.const 700) (i32.const 520))
+  (i32.store offset=4 (i32.const 700) (i32.const 1))
+  (i32.const 640))

@@ -1,0 +1,86 @@
+//! Guests of `guests`, from text to component.
+
+use std::{fs, path::Path};
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// Where a guest comes to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Load,
+    Config,
+    Tick,
+}
+
+/// A guest, and what its file says about its end.
+pub(crate) struct Guest {
+    pub(crate) name: String,
+    pub(crate) component: Vec<u8>,
+    pub(crate) stage: Stage,
+    /// `ok` or the reason of a failure.
+    pub(crate) reason: String,
+    /// Words of the message.
+    pub(crate) words: String,
+}
+
+const SKELETON: &str = include_str!("skeleton.wat");
+
+/// What a guest has unless it exports the same itself.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("\"cabi_realloc\"", include_str!("default-realloc.wat")),
+    ("describe@0.1.0#get-manifest\"", include_str!("default-describe.wat")),
+    ("describe@0.1.0#validate-config\"", include_str!("default-config.wat")),
+    ("meter@0.1.0#measure\"", include_str!("default-measure.wat")),
+];
+
+/// All guests, in the order of their names.
+pub(crate) fn all() -> Vec<Guest> {
+    let mut files: Vec<_> = fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| read(file)).collect()
+}
+
+/// The component of a guest.
+pub(crate) fn named(name: &str) -> Vec<u8> {
+    read(&folder().join(format!("{name}.wat"))).component
+}
+
+/// A guest that means no harm; each number is another component.
+pub(crate) fn good(number: u32) -> Vec<u8> {
+    build(&format!("(data (i32.const 300) \"{number}\")"))
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/guests")
+}
+
+fn read(file: &Path) -> Guest {
+    let text = fs::read_to_string(file).unwrap();
+    let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+    let fate = text.lines().next().and_then(|line| line.strip_prefix(";; ")).unwrap();
+    let (end, words) = fate.split_once(": ").unwrap_or((fate, ""));
+    let (stage, reason) = end.split_once(' ').unwrap();
+    let stage = match stage {
+        "load" => Stage::Load,
+        "config" => Stage::Config,
+        "tick" => Stage::Tick,
+        other => panic!("{name}: `{other}` is no stage"),
+    };
+    let is_whole = text.lines().any(|line| line.starts_with("(component") || line.starts_with("(module"));
+    let component = if is_whole { wat::parse_str(&text).unwrap() } else { build(&text) };
+    Guest { name, component, stage, reason: reason.to_owned(), words: words.to_owned() }
+}
+
+/// Skeleton, defaults and the guest's own text as a component.
+fn build(own: &str) -> Vec<u8> {
+    let defaults = DEFAULTS.iter().filter(|(export, _)| !own.contains(export)).map(|(_, text)| *text);
+    let module = format!("(module {SKELETON}\n{}\n{own})", defaults.collect::<Vec<_>>().join("\n"));
+    let mut module = wat::parse_str(&module).unwrap_or_else(|error| panic!("{error}\n{own}"));
+    let mut resolve = Resolve::default();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../plugins/wit");
+    let (package, _) = resolve.push_path(wit).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}

@@ -1,0 +1,3 @@
+;; load InvalidComponent: wasm-tools component new
+;; Is no component.
+(module)

@@ -1,0 +1,185 @@
+//! Guests that mean harm, each a file of `guests` whose first line says what becomes of it: `load`, `config` or `tick`, then
+//! `ok` or the reason, then words of the message.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "the whole file is tests, and real time is what is limited"
+)]
+
+mod guest;
+mod soak;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use guest::{Guest, Stage};
+use jiff::Timestamp;
+use tollkeeper_core::{
+    identity::Digest,
+    plugin::{Plugin, PluginFailure, PluginHost, PluginLimits, Tick},
+    product::Interval,
+    quantity::Quantity,
+    reading::{LogLevel, Measurement},
+    usage::{Tally, TickOrigin},
+};
+use tollkeeper_plugin_host::{Evaluation, WasmHost};
+
+const LIMITS: PluginLimits =
+    PluginLimits { memory: 64 << 20, time: Duration::from_secs(1), component: 4 << 20 };
+
+/// A wall clock that the whole of it must beat, on a machine with other things to do.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+fn host(evaluation: Evaluation) -> WasmHost {
+    WasmHost::new(evaluation).unwrap()
+}
+
+async fn load(host: &WasmHost, bytes: &[u8]) -> Result<Arc<dyn Plugin>, PluginFailure> {
+    host.load(bytes, &Digest::of(bytes), LIMITS).await
+}
+
+fn tick(at: &str, state: &[u8]) -> Tick {
+    Tick {
+        at: at.parse().unwrap(),
+        seconds: 60,
+        product: "vecdb".into(),
+        config: "{}".into(),
+        state: Arc::from(state),
+    }
+}
+
+async fn measure(plugin: &Arc<dyn Plugin>) -> Result<Measurement, PluginFailure> {
+    plugin.measure(tick("2026-11-21T14:58:00Z", &[]), vec![]).await
+}
+
+/// As far as the guest gets, and how it ends.
+async fn fate(host: &WasmHost, bytes: &[u8]) -> (Stage, Result<Measurement, PluginFailure>) {
+    let plugin = match load(host, bytes).await {
+        Ok(plugin) => plugin,
+        Err(failure) => return (Stage::Load, Err(failure)),
+    };
+    if let Err(failure) = plugin.validate_config("{}").await {
+        return (Stage::Config, Err(failure));
+    }
+    (Stage::Tick, measure(&plugin).await)
+}
+
+#[tokio::test]
+async fn every_guest_comes_to_the_end_that_its_file_says_and_to_the_same_one_again() {
+    let host = host(Evaluation::Inline);
+    let guests = guest::all();
+    assert!(guests.len() > 30, "{} guests", guests.len());
+    for Guest { name, component, stage, reason, words } in guests {
+        let begun = Instant::now();
+        let (reached, outcome) = fate(&host, &component).await;
+        let found = outcome.as_ref().map_or_else(PluginFailure::reason, |_| "ok");
+        assert_eq!((reached, found), (stage, reason.as_str()), "{name}: {outcome:?}");
+        if let Err(failure) = &outcome {
+            let text = failure.to_string();
+            assert!(text.contains(&words), "{name}: {text}");
+            assert!(text.len() < 1_200, "{name} says {} bytes", text.len());
+        }
+        assert_eq!(fate(&host, &component).await, (reached, outcome), "{name}");
+        assert!(begun.elapsed() < AT_ONCE, "{name} took {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn nine_good_plugins_keep_their_ticks_beside_each_bad_one() {
+    let host = host(Evaluation::Thread);
+    let mut good = Vec::new();
+    for number in 0..9 {
+        good.push(load(&host, &guest::good(number)).await.unwrap());
+    }
+    for Guest { name, component, .. } in guest::all() {
+        let nine = async {
+            let mut measured = Vec::new();
+            for plugin in &good {
+                measured.push(measure(plugin).await);
+            }
+            measured
+        };
+        let (_, nine) = tokio::join!(fate(&host, &component), nine);
+        for (number, measured) in nine.into_iter().enumerate() {
+            assert_eq!(measured.unwrap().readings.len(), 1, "good plugin {number} beside {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_lines_is_kept_in_part_and_counted() {
+    let host = host(Evaluation::Inline);
+    let plugin = load(&host, &guest::named("log-flood")).await.unwrap();
+    let log = measure(&plugin).await.unwrap().log;
+    assert!(log.iter().map(|line| line.message.len()).sum::<usize>() < 65 << 10);
+    let last = log.last().unwrap();
+    assert_eq!(last.level, LogLevel::Warn);
+    assert!(last.message.contains("lines were dropped"), "{}", last.message);
+    assert_eq!(host.plugins()[0].usage.log_lines, 100_000);
+}
+
+#[tokio::test]
+async fn a_counter_that_falls_is_a_reset_and_never_takes_usage_back() {
+    let plugin = load(&host(Evaluation::Inline), &guest::named("falling-counter")).await.unwrap();
+    let (mut tally, interval) = (Tally::default(), Interval::from_seconds(60).unwrap());
+    let mut state = Vec::new();
+    for at in ["2026-11-21T14:57:00Z", "2026-11-21T14:58:00Z", "2026-11-21T14:59:00Z"] {
+        let measured = plugin.measure(tick(at, &state), vec![]).await.unwrap();
+        state.clone_from(&measured.state);
+        let digest = Digest::of(b"");
+        let origin = TickOrigin { plugin: digest.clone(), inputs: digest, is_complete: true };
+        let at: Timestamp = at.parse().unwrap();
+        tally.commit(at, interval, &measured, &origin);
+    }
+    // 9 is the baseline, 3 a reset and all of it an increase, 3 again none.
+    let (_, hour) = tally.hours().last().unwrap();
+    let parts = hour.folded(&"d".parse().unwrap(), tollkeeper_core::product::Fold::Sum);
+    assert_eq!(parts.iter().map(|part| part.quantity).sum::<Quantity>(), Quantity::from_units(3));
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_short_is_refused_or_was_whole_without_the_rest() {
+    let host = host(Evaluation::Inline);
+    let whole = guest::good(0);
+    let healthy = measure(&load(&host, &whole).await.unwrap()).await;
+    for length in (0..whole.len()).step_by(3) {
+        match fate(&host, &whole[..length]).await {
+            (Stage::Load, Err(failure)) => assert!(
+                matches!(failure.reason(), "InvalidComponent" | "UnsupportedInterface"),
+                "{length} of {} bytes: {failure}",
+                whole.len()
+            ),
+            // Only the names at the end are missing, which are for people.
+            (_, outcome) => assert_eq!(outcome, healthy, "{length} of {} bytes", whole.len()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_files_with_one_flipped_bit_each_do_no_harm() {
+    let host = host(Evaluation::Inline);
+    let whole = guest::good(0);
+    let witness = load(&host, &whole).await.unwrap();
+    let healthy = measure(&witness).await.unwrap();
+    let (mut place, mut taken) = (1_usize, 0);
+    for _ in 0..1_000 {
+        // All places of a file of some hundred bytes are visited, in no order that the format knows.
+        place = (place * 7_919 + 104_729) % (whole.len() * 8);
+        let mut flipped = whole.clone();
+        flipped[place / 8] ^= 1 << (place % 8);
+        let wrong = host.load(&flipped, &Digest::of(&whole), LIMITS).await.err().unwrap();
+        assert_eq!(wrong.reason(), "DigestMismatch");
+        // Whoever publishes such a file gets what the sandbox gives to everybody.
+        if let (Stage::Tick, Ok(measured)) = fate(&host, &flipped).await {
+            assert!(measured.readings.len() <= 1_000);
+            taken += 1;
+        }
+    }
+    assert!((1..1_000).contains(&taken), "{taken} of 1000 still measure");
+    assert_eq!(measure(&witness).await.unwrap(), healthy);
+}

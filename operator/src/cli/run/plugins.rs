@@ -1,0 +1,82 @@
+//! The plugin host of the operator: compiles in a process of its own, grants what its flags say.
+
+use std::{env, path::PathBuf};
+
+use clap::Args;
+use tempfile::TempDir;
+use tollkeeper_core::{
+    plugin::PluginLimits,
+    product::{ByteSize, Span},
+};
+use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, WasmHost};
+
+use super::super::Failure;
+
+/// What is running now, whatever lies at its path by the time that it compiles.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// What plugins may use, and where their machine code is kept.
+#[derive(Debug, Args)]
+pub(crate) struct Plugins {
+    /// Folder in which compiled plugins outlive the process. By default one that is removed with it.
+    #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Bytes of compiled plugins to keep.
+    #[arg(long, env = "TOLLKEEPER_CACHE_SIZE", default_value = "512Mi")]
+    cache_size: ByteSize,
+    // The largest known plugins (Python, StarlingMonkey) take 450 MB; with the operator's own it fits the chart's 768 MiB.
+    /// Memory that compiling a plugin may take, in a process of its own.
+    #[arg(long, env = "TOLLKEEPER_COMPILE_MEMORY", default_value = "600Mi")]
+    compile_memory: ByteSize,
+    /// The most memory that a product may ask for its plugin.
+    #[arg(long, env = "TOLLKEEPER_MAX_PLUGIN_MEMORY", default_value = "1Gi")]
+    max_plugin_memory: ByteSize,
+    /// The most time that a product may ask for a call of its plugin.
+    #[arg(long, env = "TOLLKEEPER_MAX_PLUGIN_TIME", default_value = "10s")]
+    max_plugin_time: Span,
+    /// The largest component that a product may ask for.
+    #[arg(long, env = "TOLLKEEPER_MAX_PLUGIN_COMPONENT", default_value = "32Mi")]
+    max_plugin_component: ByteSize,
+}
+
+/// The host, and the folder that goes with it if it is not to outlive the process.
+pub(super) struct PluginHome {
+    pub(super) host: WasmHost,
+    _temporary: Option<TempDir>,
+}
+
+impl Plugins {
+    /// Starts the host.
+    pub(super) fn start(&self) -> Result<PluginHome, Failure> {
+        let (cache, temporary) = match &self.cache_dir {
+            Some(folder) => (folder.clone(), None),
+            None => {
+                let folder = tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(|error| {
+                    let place = env::temp_dir();
+                    Failure::new(format!(
+                        "no folder for compiled plugins can be made in {}: {error}; name one with --cache-dir",
+                        place.display()
+                    ))
+                })?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let host = WasmHost::with(HostSettings {
+            evaluation: Evaluation::Thread,
+            compilation: Compilation::Apart(Apart {
+                program: THIS_PROGRAM.into(),
+                arguments: vec!["compile-plugin".to_owned()],
+                memory: self.compile_memory.0,
+                cache,
+                cache_size: self.cache_size.0,
+            }),
+            maxima: PluginLimits {
+                memory: self.max_plugin_memory.0,
+                time: self.max_plugin_time.0,
+                component: self.max_plugin_component.0,
+            },
+        })
+        .map_err(Failure::new)?;
+        Ok(PluginHome { host, _temporary: temporary })
+    }
+}

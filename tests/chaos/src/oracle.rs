@@ -1,0 +1,215 @@
+//! What must hold, whatever goes wrong: the invariants of `docs/ledger.md`, judged from what passes through the seams.
+//!
+//! It knows the truth (the workload, the store, AWS's books) and nothing of what the processes think.
+
+mod finish;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{
+    identity::ClientToken,
+    ledger::Entry,
+    metering::MeterUsage,
+    product::Binding,
+    report::SealedReport,
+    settlement::{RecordState, Settlement},
+    usage::Tally,
+};
+
+pub(crate) use self::finish::Ending;
+
+/// Calls of one pod that AWS's quota leaves in a second: 95 % of ten, rounded down.
+const CALLS_A_SECOND: usize = 9;
+
+/// How long what needs a person may stay unsaid.
+const LOUD_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// A change of a record's state: from, to.
+pub(crate) type Transition = (RecordState, RecordState);
+
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) violations: Vec<String>,
+    pub(crate) transitions: BTreeMap<Transition, u64>,
+    /// The first request of every token.
+    requests: BTreeMap<ClientToken, MeterUsage>,
+    /// Recent calls by pod.
+    calls: BTreeMap<String, VecDeque<Timestamp>>,
+    newest_epoch: u64,
+    /// Sent again on purpose: the product's policy allows a second charge.
+    released: BTreeSet<(String, String)>,
+    first_tick: Option<Timestamp>,
+    last_tick: Option<Timestamp>,
+    /// By binding, the last tick that its first durable checkpoint knows, and the last tick that its newest one does.
+    checkpoints: BTreeMap<String, (Timestamp, Timestamp)>,
+    /// Since when a record needs a person and nobody says so.
+    silent_since: Option<Timestamp>,
+}
+
+impl Oracle {
+    pub(crate) fn breach(&mut self, invariant: &str, at: Timestamp, message: &str) {
+        self.violations.push(format!("{invariant} at {at}: {message}"));
+    }
+
+    pub(crate) fn note_tick(&mut self, tick: Timestamp) {
+        self.first_tick = Some(self.first_tick.map_or(tick, |first| first.min(tick)));
+        self.last_tick = Some(self.last_tick.map_or(tick, |last| last.max(tick)));
+    }
+
+    pub(crate) fn note_checkpoint(&mut self, binding: &Binding, tally: &Tally, now: Timestamp) {
+        let Some(tick) = tally.last_success() else { return };
+        let known = self.checkpoints.entry(binding.key.to_string()).or_insert((tick, tick));
+        if tick < known.1 {
+            let last = known.1;
+            self.breach("I4", now, &format!("a checkpoint of {tick} replaces one of {last}"));
+        } else {
+            known.1 = tick;
+        }
+    }
+
+    pub(crate) fn note_seal(&mut self, entry: &Entry, later: &[Entry], now: Timestamp) {
+        let report = &entry.report;
+        if !report.is_intact() {
+            self.breach("Chain", now, &format!("{} is sealed with a wrong hash", entry.key()));
+        }
+        if let Some(next) = later.iter().find(|other| other.report.body.hour > report.body.hour) {
+            self.breach("Chain", now, &format!("{} is sealed after {}", entry.key(), next.key()));
+        }
+        if now < report.body.hour.end() {
+            self.breach("Closed", now, &format!("{} is sealed before the end of its hour", entry.key()));
+        }
+        for record in &report.body.records {
+            let allocated: u64 = record.allocations.iter().map(|part| u64::from(part.quantity)).sum();
+            if !record.allocations.is_empty() && allocated != u64::from(record.quantity) {
+                self.breach("I13", now, &format!("{}: allocations sum to {allocated}", entry.key()));
+            }
+        }
+    }
+
+    pub(crate) fn note_swap(&mut self, before: &Entry, after: &Entry, epoch: u64, now: Timestamp) {
+        self.check_frozen(&before.report, &after.report, now);
+        let pairs = before.settlement.records.iter().zip(&after.settlement.records);
+        for (old, new) in pairs.filter(|(old, new)| old != new) {
+            *self.transitions.entry((old.state, new.state)).or_default() += 1;
+            if old.state.is_terminal() {
+                let message = format!("{}: {:?} became {:?}", after.key(), old.state, new.state);
+                self.breach("I5", now, &message);
+            }
+            if !is_lawful(old.state, new.state) {
+                let message = format!("{}: {:?} cannot become {:?}", after.key(), old.state, new.state);
+                self.breach("States", now, &message);
+            }
+            if let Some(claim) = new.claim.as_ref().filter(|_| new.state == RecordState::Sending) {
+                if claim.epoch != epoch && old.claim != new.claim {
+                    self.breach("I8", now, &format!("{}: a claim in another's epoch", after.key()));
+                }
+                self.newest_epoch = self.newest_epoch.max(claim.epoch);
+            }
+            if (old.state, new.state) == (RecordState::Ambiguous, RecordState::Sealed)
+                && new.reason.as_deref() == Some("NeverUnderBill")
+            {
+                self.released.insert((after.key().name, new.dimension.to_string()));
+            }
+        }
+        if before.settlement.records.len() != after.settlement.records.len() {
+            self.breach("I4", now, &format!("{} lost a record", after.key()));
+        }
+    }
+
+    fn check_frozen(&mut self, before: &SealedReport, after: &SealedReport, now: Timestamp) {
+        if before != after {
+            self.breach("I2", now, &format!("{} changed after its seal", after.name()));
+        }
+    }
+
+    pub(crate) fn note_send(
+        &mut self,
+        request: &MeterUsage,
+        entry: Option<&Entry>,
+        (pod, epoch): (&str, u64),
+        now: Timestamp,
+    ) {
+        let slot = format!("{} of {}", request.dimension, request.timestamp);
+        let first = self.requests.entry(request.client_token.clone()).or_insert_with(|| request.clone());
+        if first != request {
+            self.breach("I2", now, &format!("another request for {slot} than the first one"));
+        }
+        match entry {
+            None => self.breach("I3", now, &format!("{slot} is sent and no report says so")),
+            Some(entry) => self.check_claim(request, entry, pod, now),
+        }
+        if epoch < self.newest_epoch {
+            let newest = self.newest_epoch;
+            self.breach("I8", now, &format!("{slot} is sent in epoch {epoch}, after a claim of {newest}"));
+        }
+        let calls = self.calls.entry(pod.to_owned()).or_default();
+        calls.push_back(now);
+        calls.retain(|call| now.duration_since(*call) < SignedDuration::from_secs(1));
+        let count = calls.len();
+        if count > CALLS_A_SECOND {
+            self.breach("I14", now, &format!("{pod} makes {count} calls in one second"));
+        }
+    }
+
+    fn check_claim(&mut self, request: &MeterUsage, entry: &Entry, pod: &str, now: Timestamp) {
+        let record = entry.report.record(&request.dimension);
+        if record.map(|record| entry.report.request(record)).as_ref() != Some(request) {
+            self.breach("I2", now, &format!("{}: what is sent is not what was sealed", entry.key()));
+        }
+        if now < entry.report.body.hour.end() {
+            self.breach("Closed", now, &format!("{} is sent before its hour is over", entry.key()));
+        }
+        let status = entry.settlement.record(&request.dimension);
+        let is_claimed = status.is_some_and(|status| {
+            status.state == RecordState::Sending
+                && status.claim.as_ref().is_some_and(|claim| claim.pod == pod)
+        });
+        // Somebody else may have called it ambiguous since: then this very answer is the evidence.
+        let was_claimed = status.is_some_and(|status| {
+            matches!(status.state, RecordState::Ambiguous | RecordState::WrittenOff)
+                && status.claim.as_ref().is_some_and(|claim| claim.pod == pod)
+        });
+        if !is_claimed && !was_claimed {
+            self.breach("I3", now, &format!("{} is sent without a durable claim", entry.key()));
+        }
+    }
+
+    /// Whether what needs a person is said within a minute. Called at every step.
+    pub(crate) fn note_loudness(
+        &mut self,
+        needs_a_person: bool,
+        is_said: bool,
+        can_speak: bool,
+        now: Timestamp,
+    ) {
+        if !needs_a_person || is_said || !can_speak {
+            self.silent_since = None;
+            return;
+        }
+        let since = *self.silent_since.get_or_insert(now);
+        if now.duration_since(since) > LOUD_WITHIN {
+            self.breach("I7", now, &format!("a record needs a person since {since} and nothing says so"));
+            self.silent_since = None;
+        }
+    }
+
+    /// Whether the settlement of a report needs a person.
+    pub(crate) fn needs_a_person(settlement: &Settlement) -> bool {
+        settlement.records.iter().any(|record| record.state.needs_attention())
+    }
+}
+
+/// The state machine of `docs/ledger.md`.
+fn is_lawful(from: RecordState, to: RecordState) -> bool {
+    use RecordState::{
+        Accepted, Ambiguous, CarriedForward, Expired, Held, Rejected, Sealed, Sending, WrittenOff,
+    };
+    match from {
+        Sealed => matches!(to, Sealed | Sending | Expired | WrittenOff | Held),
+        Sending => matches!(to, Sending | Accepted | Rejected | Sealed | Ambiguous | Expired),
+        Ambiguous => matches!(to, Ambiguous | Accepted | Sealed | WrittenOff | Rejected | Expired),
+        Expired => matches!(to, Expired | CarriedForward | WrittenOff | Held),
+        Accepted | Rejected | CarriedForward | WrittenOff | Held => from == to,
+    }
+}

@@ -1,0 +1,357 @@
+//! Plays a schedule: starts processes, ends and suspends them as they were told, moves time, and asks the oracle at each step.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{
+    hour::BillingHour,
+    ledger::{Entry, Ledger as _},
+    quantity::Quantity,
+    settlement::RecordState,
+};
+
+use crate::{
+    cell::{Cell, Happening, Successor},
+    mutant::Mutant,
+    oracle::{Ending, Oracle},
+    process::{Process, product_key},
+    schedule::{Fault, Schedule},
+    world::{Order, World},
+};
+
+/// How long the run goes on after the last fault: the window of the last hour, its seal, and an hour to carry what expired.
+const AFTERMATH: SignedDuration = SignedDuration::from_hours(9);
+
+/// As long as the elector trusts a lease that it does not hear of any more.
+const TENURE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a process clock is off.
+const SKEWED_FOR: SignedDuration = SignedDuration::from_mins(30);
+
+/// What came of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// Every broken invariant, in order.
+    pub violations: Vec<String>,
+    /// Faults that hit something.
+    pub fired: Vec<Cell>,
+    /// Changes of records' states.
+    pub transitions: BTreeMap<(RecordState, RecordState), u64>,
+    /// Simulated hours.
+    pub hours: u64,
+    /// A line an event, if it was asked for.
+    pub trace: Vec<String>,
+    /// What AWS accepted, for comparing two runs.
+    pub books: String,
+}
+
+/// Something with a moment of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Event {
+    Happens(Happening),
+    Start { pod: String, is_forced: bool },
+    EndTerm(usize),
+    ClockIsRight,
+}
+
+struct Stage {
+    world: Arc<World>,
+    processes: Vec<Process>,
+    agenda: Vec<(Timestamp, Event)>,
+    started: usize,
+    pods: usize,
+    plugin: u32,
+    lost_in_resets: Quantity,
+}
+
+/// Plays a schedule, with a defect put back if one is named.
+pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
+    let world = Arc::new(World::new(schedule, mutant));
+    if is_traced {
+        world.trace_on();
+    }
+    let mut stage = Stage {
+        processes: vec![],
+        agenda: agenda(schedule, world.start),
+        started: 0,
+        pods: 0,
+        plugin: 0,
+        lost_in_resets: Quantity::ZERO,
+        world,
+    };
+    let end = end(schedule, stage.world.start);
+    let pod = stage.new_pod();
+    stage.start(&pod);
+    let hung = stage.play(end);
+    stage.verdict(hung)
+}
+
+/// The happenings of the schedule.
+fn agenda(schedule: &Schedule, start: Timestamp) -> Vec<(Timestamp, Event)> {
+    let moments = schedule.faults.iter().filter_map(|fault| match fault {
+        Fault::On { second, happening } => {
+            Some((start + SignedDuration::from_secs(i64::from(*second)), Event::Happens(*happening)))
+        }
+        Fault::At { .. } => None,
+    });
+    moments.collect()
+}
+
+fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
+    let workload = i64::from(schedule.setting.hours) * 3600;
+    let last = schedule.faults.iter().map(|fault| match fault {
+        Fault::On { second, happening } => {
+            let lasts = match happening {
+                Happening::ApiServerDown(seconds)
+                | Happening::AwsDown(seconds)
+                | Happening::Throttled(seconds)
+                | Happening::NotEntitled(seconds) => *seconds,
+                _ => 1800,
+            };
+            i64::from(second + lasts)
+        }
+        Fault::At { .. } => 0,
+    });
+    let last = last.max().unwrap_or_default().max(workload);
+    let end = start + SignedDuration::from_secs(last) + AFTERMATH;
+    // Not in the middle of an hour's settling.
+    BillingHour::of(end).end() - SignedDuration::from_mins(10)
+}
+
+impl Stage {
+    /// Whether everything came to a stop before the end.
+    fn play(&mut self, end: Timestamp) -> bool {
+        while self.world.now() < end {
+            self.world.clock.forget_waits();
+            self.run_due_events();
+            self.poll_processes();
+            self.ensure_a_leader();
+            self.listen();
+            for (moment, _) in &self.agenda {
+                self.world.clock.await_moment(*moment);
+            }
+            self.world.clock.await_moment(end);
+            if self.world.clock.advance().is_none() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn run_due_events(&mut self) {
+        let now = self.world.now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.agenda).into_iter().partition(|(moment, _)| *moment <= now);
+        self.agenda = later;
+        for (_, event) in due {
+            self.world.trace(format_args!("{event:?}"));
+            match event {
+                Event::Happens(happening) => self.happen(happening, now),
+                Event::Start { pod, is_forced } => self.start_in_turn(pod, is_forced, now),
+                Event::EndTerm(number) => {
+                    for process in self.processes.iter().filter(|process| process.number == number) {
+                        process.stop.cancel();
+                    }
+                }
+                Event::ClockIsRight => self.world.state().skew = SignedDuration::ZERO,
+            }
+        }
+    }
+
+    /// One process a pod: a container starts again, and a term begins, only when what was there before has ended.
+    fn start_in_turn(&mut self, pod: String, is_forced: bool, now: Timestamp) {
+        if self.processes.iter().any(|process| process.pod == pod) {
+            self.agenda.push((now + SignedDuration::from_secs(1), Event::Start { pod, is_forced }));
+        } else if is_forced || !self.has_leader() {
+            self.end_terms(now + TENURE);
+            self.start(&pod);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening, now: Timestamp) {
+        self.world.state().fired.push(Cell::On(happening));
+        let after = |seconds: u32| now + SignedDuration::from_secs(i64::from(seconds));
+        match happening {
+            Happening::ApiServerDown(seconds) => {
+                let mut state = self.world.state();
+                state.api_down_until = state.api_down_until.max(after(seconds));
+            }
+            Happening::AwsDown(seconds) => {
+                let mut state = self.world.state();
+                state.aws_down_until = state.aws_down_until.max(after(seconds));
+            }
+            Happening::Throttled(seconds) => self.world.state().throttled_until = after(seconds),
+            Happening::NotEntitled(seconds) => self.world.state().not_entitled_until = after(seconds),
+            Happening::SecondLeader => {
+                let pod = self.new_pod();
+                self.agenda.push((now, Event::Start { pod, is_forced: true }));
+            }
+            Happening::Restart(successor) => {
+                self.processes.iter().for_each(|process| process.stop.cancel());
+                let pod = self.pod_after(successor);
+                let soon = after(20);
+                self.agenda.push((soon, Event::Start { pod, is_forced: false }));
+            }
+            Happening::ClockAhead => self.skew(SignedDuration::from_hours(1), now),
+            Happening::ClockBehind => self.skew(SignedDuration::from_hours(-1), now),
+            Happening::NewPlugin => {
+                self.plugin += 1;
+                self.processes.iter().for_each(|process| process.take_plugin(self.plugin));
+            }
+            Happening::CounterReset => {
+                let mut state = self.world.state();
+                self.lost_in_resets += state.workload.counted(Timestamp::UNIX_EPOCH, now);
+                state.workload.reset_a_source(now);
+            }
+            Happening::NewSource => self.world.state().workload.add_a_source(now),
+        }
+    }
+
+    fn skew(&mut self, skew: SignedDuration, now: Timestamp) {
+        self.world.state().skew = skew;
+        self.agenda.push((now + SKEWED_FOR, Event::ClockIsRight));
+    }
+
+    fn poll_processes(&mut self) {
+        let now = self.world.now();
+        let mut ended = Vec::new();
+        for process in &mut self.processes {
+            if let Some(until) = process.suspended_until {
+                if now < until {
+                    self.world.clock.await_moment(until);
+                    continue;
+                }
+                process.suspended_until = None;
+            }
+            if process.poll() {
+                ended.push(process.number);
+            }
+        }
+        self.processes.retain(|process| !ended.contains(&process.number));
+        let orders = std::mem::take(&mut self.world.state().orders);
+        for (number, order) in orders {
+            self.obey(number, order, now);
+        }
+    }
+
+    fn obey(&mut self, number: usize, order: Order, now: Timestamp) {
+        let seconds = i64::try_from(self.world.state().random.below(60)).unwrap_or_default();
+        match order {
+            Order::Die(successor) => {
+                let pod = match successor {
+                    Successor::SamePod => self.pod_of(number),
+                    Successor::NewPod => self.new_pod(),
+                };
+                self.processes.retain(|process| process.number != number);
+                let start = now + SignedDuration::from_secs(10 + seconds);
+                self.agenda.push((start, Event::Start { pod, is_forced: false }));
+            }
+            Order::Suspend { until, takeover } => {
+                let pod = if takeover { self.new_pod() } else { self.pod_of(number) };
+                for process in self.processes.iter_mut().filter(|process| process.number == number) {
+                    process.suspended_until = Some(until);
+                    process.term.ends_at(now + TENURE);
+                }
+                // When it wakes, its elector finds the lease gone within a second.
+                self.agenda.push((until + SignedDuration::from_secs(1), Event::EndTerm(number)));
+                let start = if takeover { now + SignedDuration::from_secs(15) } else { until };
+                let start = start + SignedDuration::from_secs(seconds);
+                self.agenda.push((start, Event::Start { pod, is_forced: takeover }));
+            }
+        }
+    }
+
+    fn start(&mut self, pod: &str) {
+        let process = Process::start(&self.world, self.started, pod, self.plugin);
+        self.world.trace(format_args!("process {} starts in {pod}", self.started));
+        self.started += 1;
+        self.processes.push(process);
+    }
+
+    /// The others learn within their tenure that they lead no more.
+    fn end_terms(&mut self, moment: Timestamp) {
+        for process in &self.processes {
+            process.term.ends_at(moment);
+            self.agenda.push((moment, Event::EndTerm(process.number)));
+        }
+    }
+
+    fn has_leader(&self) -> bool {
+        self.processes.iter().any(|process| process.term.is_open())
+    }
+
+    fn ensure_a_leader(&mut self) {
+        let is_coming = self.agenda.iter().any(|(_, event)| matches!(event, Event::Start { .. }));
+        if !self.has_leader() && !is_coming {
+            let pod = self.pod_after(Successor::SamePod);
+            let start = self.world.now() + SignedDuration::from_secs(15);
+            self.agenda.push((start, Event::Start { pod, is_forced: false }));
+        }
+    }
+
+    fn new_pod(&mut self) -> String {
+        self.pods += 1;
+        format!("pod-{}", self.pods - 1)
+    }
+
+    fn pod_of(&self, number: usize) -> String {
+        let process = self.processes.iter().find(|process| process.number == number);
+        process.map_or_else(String::new, |process| process.pod.clone())
+    }
+
+    fn pod_after(&mut self, successor: Successor) -> String {
+        match successor {
+            Successor::NewPod => self.new_pod(),
+            // The newest pod is the one that the deployment still has.
+            Successor::SamePod => format!("pod-{}", self.pods.saturating_sub(1)),
+        }
+    }
+
+    /// I7: whether somebody says what needs a person.
+    fn listen(&mut self) {
+        let now = self.world.now();
+        let open = self.world.ledger.scan_unsettled().now_or_never().and_then(Result::ok).unwrap_or_default();
+        let needed = open.iter().any(|entry| Oracle::needs_a_person(&entry.settlement));
+        let said = self.processes.iter().any(Process::is_loud);
+        let mut state = self.world.state();
+        let can_speak = now >= state.api_down_until
+            && state.skew.is_zero()
+            && self.processes.iter().any(|process| process.suspended_until.is_none());
+        state.oracle.note_loudness(needed, said, can_speak, now);
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let product = product_key();
+        let history = self.world.ledger.history(&product, BillingHour::of(Timestamp::UNIX_EPOCH));
+        // The memory ledger answers at once.
+        history.now_or_never().and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn verdict(self, hung: bool) -> Verdict {
+        let entries = self.entries();
+        let books = self.world.aws.lock().view();
+        let now = self.world.now();
+        let mut state = self.world.state();
+        let state = &mut *state;
+        if hung {
+            state.oracle.breach("Hung", now, "nothing waits for anything");
+        }
+        state.oracle.note_end(&Ending {
+            schedule: &self.world.schedule,
+            workload: &state.workload,
+            entries: &entries,
+            books: &books,
+            now,
+            lost_in_resets: self.lost_in_resets,
+        });
+        Verdict {
+            violations: std::mem::take(&mut state.oracle.violations),
+            fired: std::mem::take(&mut state.fired),
+            transitions: std::mem::take(&mut state.oracle.transitions),
+            hours: u64::try_from(now.duration_since(self.world.start).as_hours()).unwrap_or_default(),
+            trace: std::mem::take(&mut state.trace),
+            books: format!("{:?}", books.accepted),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Everything that will go wrong in one run, drawn from a seed or read from a file.
+
+use serde::{Deserialize, Serialize};
+use tollkeeper_core::product::{AmbiguousPolicy, LatePolicy, Rounding};
+
+use crate::{
+    cell::{Cell, Deed, Happening, Step},
+    random::Random,
+};
+
+/// One fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Fault {
+    /// The nth effect of a kind, counted from 1 over all processes.
+    At {
+        /// The kind.
+        step: Step,
+        /// Which of them.
+        nth: u32,
+        /// What happens to it.
+        deed: Deed,
+    },
+    /// A moment.
+    On {
+        /// Seconds from the start.
+        second: u32,
+        /// What happens.
+        happening: Happening,
+    },
+}
+
+impl Fault {
+    /// Its cell of the matrix.
+    pub fn cell(&self) -> Cell {
+        match self {
+            Self::At { step, deed, .. } => Cell::At(*step, *deed),
+            Self::On { happening, .. } => Cell::On(*happening),
+        }
+    }
+}
+
+/// What is metered and under which policies.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Setting {
+    /// Hours in which the workload does something.
+    pub hours: u32,
+    /// Seconds from 14:00 to the start: a start in mid-hour.
+    pub starts_after: u32,
+    /// Seconds between ticks.
+    pub interval: u32,
+    /// For claims of unknown outcome.
+    pub ambiguous: AmbiguousPolicy,
+    /// For usage that comes too late.
+    pub late: LatePolicy,
+    /// Of all dimensions.
+    pub rounding: Rounding,
+    /// Whether hours without usage are reported.
+    pub zero_records: bool,
+}
+
+/// One run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Schedule {
+    /// For latencies and the workload's numbers.
+    pub seed: u64,
+    /// What is metered.
+    pub setting: Setting,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// More would rather hide each other than find more.
+const MOST_FAULTS: u64 = 6;
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let setting = setting(&mut random);
+        let cells = Cell::all();
+        let count = random.below(MOST_FAULTS) + 1;
+        let faults = (0..count).filter_map(|_| random.pick(&cells).copied()).collect::<Vec<_>>().into_iter();
+        let faults = faults.map(|cell| fault(cell, &setting, &mut random)).collect();
+        Self { seed, setting, faults }
+    }
+
+    /// Whether a fault of this kind is part of it.
+    pub(crate) fn has(&self, is_wanted: impl Fn(Cell) -> bool) -> bool {
+        self.faults.iter().any(|fault| is_wanted(fault.cell()))
+    }
+}
+
+fn setting(random: &mut Random) -> Setting {
+    let late = [LatePolicy::CarryForward, LatePolicy::CarryForward, LatePolicy::WriteOff, LatePolicy::Hold];
+    Setting {
+        hours: u32::try_from(random.below(4)).unwrap_or_default() + 2,
+        starts_after: [0, 0, 600, 1935]
+            .get(usize::try_from(random.below(4)).unwrap_or_default())
+            .copied()
+            .unwrap_or(0),
+        interval: random.pick(&[300, 900, 1800]).copied().unwrap_or(900),
+        ambiguous: if random.below(4) == 0 {
+            AmbiguousPolicy::NeverUnderBill
+        } else {
+            AmbiguousPolicy::NeverDoubleBill
+        },
+        late: random.pick(&late).copied().unwrap_or(LatePolicy::CarryForward),
+        rounding: random
+            .pick(&[Rounding::Carry, Rounding::Carry, Rounding::Up, Rounding::Nearest])
+            .copied()
+            .unwrap_or(Rounding::Carry),
+        zero_records: random.below(3) == 0,
+    }
+}
+
+/// Places a fault where it can be expected to hit something: each step comes about so many times an hour.
+fn fault(cell: Cell, setting: &Setting, random: &mut Random) -> Fault {
+    let mut draw = |end: u32| u32::try_from(random.below(u64::from(end.max(1)))).unwrap_or_default();
+    match cell {
+        Cell::At(step, deed) => {
+            let ticks = 3600 / setting.interval;
+            let an_hour = match step {
+                Step::Collect | Step::Measure => ticks,
+                Step::Checkpoint => ticks.min(12),
+                Step::Seal | Step::History | Step::Claim | Step::Record => 1,
+                Step::Send => 2,
+                Step::Scan => 60,
+                // Once a process; later ones only after deaths and conflicts.
+                Step::Restore | Step::Reread => 0,
+            };
+            Fault::At { step, nth: 1 + draw(an_hour * setting.hours), deed }
+        }
+        Cell::On(happening) => Fault::On { second: draw(setting.hours * 3600), happening },
+    }
+}

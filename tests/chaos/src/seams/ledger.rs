@@ -1,0 +1,146 @@
+//! The ledger with faults, watched by the oracle.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tollkeeper_core::{
+    hour::BillingHour,
+    identity::ObjectKey,
+    ledger::{Created, Entry, Ledger, LedgerError},
+    report::SealedReport,
+    settlement::{RecordState, Settlement},
+};
+
+use super::hand::{Hand, Refusals};
+use crate::{
+    cell::{Deed, Step},
+    mutant::Mutant,
+};
+
+pub(crate) struct ChaosLedger {
+    hand: Hand,
+    /// What the last scan and the last history returned, for stale reads.
+    last_scan: Mutex<Vec<Entry>>,
+    last_history: Mutex<Vec<Entry>>,
+}
+
+fn unavailable() -> LedgerError {
+    LedgerError::Unavailable("chaos".to_owned())
+}
+
+fn refusals() -> Refusals<LedgerError> {
+    Refusals { unavailable, conflict: None }
+}
+
+impl ChaosLedger {
+    pub(crate) fn new(hand: Hand) -> Self {
+        Self { hand, last_scan: Mutex::default(), last_history: Mutex::default() }
+    }
+
+    /// A read of several entries: what is there, or what was there at the last such read.
+    async fn read(
+        &self,
+        step: Step,
+        last: &Mutex<Vec<Entry>>,
+        read: impl Future<Output = Result<Vec<Entry>, LedgerError>>,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        let deed = self.hand.begin(step).await;
+        if self.hand.world.is_api_down() || deed == Some(Deed::Refuse) {
+            return Err(unavailable());
+        }
+        let found = read.await?;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, found.clone());
+        Ok(if deed == Some(Deed::Stale) { before } else { found })
+    }
+}
+
+/// A swap that claims something is followed by a send; all others write down what has become of a record.
+fn step_of(before: &Settlement, after: &Settlement) -> Step {
+    let claims =
+        before.records.iter().zip(&after.records).any(|(before, after)| {
+            before.state != RecordState::Sending && after.state == RecordState::Sending
+        });
+    if claims { Step::Claim } else { Step::Record }
+}
+
+#[async_trait]
+impl Ledger for ChaosLedger {
+    async fn create_if_absent(
+        &self,
+        namespace: &str,
+        report: &SealedReport,
+        settlement: &Settlement,
+    ) -> Result<Created, LedgerError> {
+        let world = &self.hand.world;
+        let conflict = Some(LedgerError::Unavailable("chaos: a conflict".to_owned()));
+        let believed = Mutant::believes_sealed(world.mutant).then(|| Entry {
+            namespace: namespace.to_owned(),
+            report: report.clone(),
+            settlement: settlement.clone(),
+            version: "1".to_owned(),
+        });
+        let created = self
+            .hand
+            .store(Step::Seal, Refusals { unavailable, conflict }, async {
+                let created = world.ledger.create_if_absent(namespace, report, settlement).await?;
+                if let Created::New(entry) = &created {
+                    world.trace(format_args!("p{} sealed {}", self.hand.process, entry.key()));
+                    let history = world.ledger.history(&entry.product(), entry.report.body.hour).await?;
+                    world.state().oracle.note_seal(entry, &history, world.now());
+                }
+                Ok(created)
+            })
+            .await;
+        match (created, believed) {
+            (Err(_), Some(believed)) => Ok(Created::New(believed)),
+            (created, _) => created,
+        }
+    }
+
+    async fn compare_and_swap(&self, entry: &Entry, settlement: &Settlement) -> Result<Entry, LedgerError> {
+        let world = &self.hand.world;
+        let step = step_of(&entry.settlement, settlement);
+        if let Some(pretended) = Mutant::swap(world, step, entry, settlement) {
+            return Ok(pretended);
+        }
+        let conflict = Some(LedgerError::Stale(entry.key()));
+        self.hand
+            .store(step, Refusals { unavailable, conflict }, async {
+                let before = world.ledger.get(&entry.key()).await?;
+                let written = world.ledger.compare_and_swap(entry, settlement).await?;
+                if let Some(before) = before {
+                    for (old, new) in before.settlement.records.iter().zip(&written.settlement.records) {
+                        if old.state != new.state {
+                            let (process, key, dimension) = (self.hand.process, entry.key(), &new.dimension);
+                            world.trace(format_args!(
+                                "p{process} {key} {dimension}: {:?} -> {:?} {:?}",
+                                old.state, new.state, new.reason
+                            ));
+                        }
+                    }
+                    world.state().oracle.note_swap(&before, &written, self.hand.epoch, world.now());
+                }
+                Ok(written)
+            })
+            .await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError> {
+        self.hand.store(Step::Reread, refusals(), self.hand.world.ledger.get(key)).await
+    }
+
+    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
+        let found = self.read(Step::Scan, &self.last_scan, self.hand.world.ledger.scan_unsettled()).await?;
+        Ok(Mutant::scan(&self.hand.world, found))
+    }
+
+    async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
+        let read = self.hand.world.ledger.history(product, since);
+        self.read(Step::History, &self.last_history, read).await
+    }
+
+    async fn prune(&self, product: &ObjectKey, before: BillingHour) -> Result<usize, LedgerError> {
+        self.hand.world.ledger.prune(product, before).await
+    }
+}

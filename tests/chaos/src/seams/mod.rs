@@ -1,0 +1,17 @@
+//! The seams of the core as one process sees them: each effect passes through the schedule of faults and the oracle.
+
+mod aws;
+mod checkpoints;
+mod clock;
+mod hand;
+mod ledger;
+mod plugin;
+
+pub(crate) use self::{
+    aws::ChaosMetering,
+    checkpoints::ChaosCheckpoints,
+    clock::ProcessClock,
+    hand::Hand,
+    ledger::ChaosLedger,
+    plugin::{ChaosInputs, ChaosPlugin},
+};

@@ -1,0 +1,148 @@
+//! Inputs and a plugin that report what the workload does, unless the schedule has other plans.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{
+    input::{Collected, Input, InputData, InputDeclaration, InputObject, Inputs, Problem},
+    plugin::{Manifest, Plugin, PluginFailure, Tick},
+    quantity::Quantity,
+    reading::{Measurement, Reading, Value},
+    tags::TagSet,
+};
+
+use super::hand::Hand;
+use crate::{
+    cell::{Deed, InputFault, PluginFault, Step},
+    workload::{COUNTER, GAUGE, NAMESPACES},
+};
+
+const INPUT: &str = "workload";
+
+/// Reads the workload.
+pub(crate) struct ChaosInputs(pub(crate) Hand);
+
+impl ChaosInputs {
+    fn objects(&self, at: Timestamp) -> Vec<Arc<InputObject>> {
+        let state = self.0.world.state();
+        let object = |namespace: &str, kind: &str, name: &str, body: Quantity| {
+            Arc::new(InputObject {
+                api_version: "v1".to_owned(),
+                kind: kind.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                name: name.to_owned(),
+                uid: name.to_owned(),
+                labels: [].into(),
+                body: body.to_string(),
+            })
+        };
+        let workload = &state.workload;
+        NAMESPACES
+            .iter()
+            .flat_map(|namespace| {
+                let counters = workload.counters(namespace, at).into_iter();
+                let counters = counters.map(|(name, total)| object(namespace, "Counter", &name, total));
+                let gauge = workload.gauge(namespace, at);
+                counters.chain(gauge.map(|value| object(namespace, "Gauge", "gauge", value)))
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Inputs for ChaosInputs {
+    async fn collect(&self, _: &[InputDeclaration], _: &[String], at: Timestamp) -> Collected {
+        let deed = self.0.begin(Step::Collect).await;
+        let interval = SignedDuration::from_secs(i64::from(self.0.world.schedule.setting.interval));
+        let mut problems = Vec::new();
+        let mut objects = match deed {
+            Some(Deed::Input(InputFault::Late)) => self.objects(at - interval),
+            _ => self.objects(at),
+        };
+        match deed {
+            Some(Deed::Input(InputFault::Partial)) => {
+                objects.retain(|object| object.name != "source-0");
+                problems
+                    .push(Problem { input: INPUT.to_owned(), message: "source-0 did not answer".to_owned() });
+            }
+            Some(Deed::Input(InputFault::Reordered)) => objects.reverse(),
+            _ => {}
+        }
+        let data = match deed {
+            Some(Deed::Input(InputFault::Missing)) => InputData::Unavailable("chaos".to_owned()),
+            _ => InputData::Objects(objects),
+        };
+        self.0.end(Step::Collect, deed).await;
+        Collected { inputs: vec![Input { name: INPUT.to_owned(), data }], problems }
+    }
+}
+
+/// Reports what it is shown.
+pub(crate) struct ChaosPlugin {
+    pub(crate) hand: Hand,
+    pub(crate) manifest: Manifest,
+}
+
+#[async_trait]
+impl Plugin for ChaosPlugin {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn validate_config(&self, _: &str) -> Result<(), PluginFailure> {
+        Ok(())
+    }
+
+    async fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
+        let deed = self.hand.begin(Step::Measure).await;
+        self.hand.end(Step::Measure, deed).await;
+        if let Some(Deed::Plugin(fault)) = deed
+            && let Some(failure) = failure(fault)
+        {
+            return Err(failure);
+        }
+        let mut measurement = read(&inputs)?;
+        if deed == Some(Deed::Plugin(PluginFault::UnknownDimension)) {
+            measurement.readings.push(reading("unheard_of", Value::Gauge(Quantity::from_units(1)))?);
+        }
+        self.hand.world.state().oracle.note_tick(tick.at);
+        Ok(measurement)
+    }
+}
+
+fn failure(fault: PluginFault) -> Option<PluginFailure> {
+    let why = || "chaos".to_owned();
+    Some(match fault {
+        PluginFault::Trap => PluginFailure::Trapped(why()),
+        PluginFault::TimeLimit => PluginFailure::TimedOut(Duration::from_millis(500)),
+        PluginFault::MemoryLimit => PluginFailure::OutOfMemory(64 << 20),
+        PluginFault::InvalidOutput => PluginFailure::InvalidOutput(why()),
+        PluginFault::Failure => PluginFailure::Internal(why()),
+        PluginFault::UnknownDimension => return None,
+    })
+}
+
+fn read(inputs: &[Input]) -> Result<Measurement, PluginFailure> {
+    let mut readings = Vec::new();
+    for input in inputs {
+        let objects = match &input.data {
+            InputData::Objects(objects) => objects,
+            _ => return Err(PluginFailure::MissingInput(input.name.clone())),
+        };
+        for object in objects {
+            let amount: Quantity =
+                object.body.parse().map_err(|_| PluginFailure::Internal("not a number".to_owned()))?;
+            readings.push(match object.kind.as_str() {
+                "Gauge" => reading(GAUGE, Value::Gauge(amount))?,
+                _ => reading(COUNTER, Value::Counter { total: amount, source: object.name.clone() })?,
+            });
+        }
+    }
+    Ok(Measurement { readings, ..Measurement::default() })
+}
+
+fn reading(dimension: &str, value: Value) -> Result<Reading, PluginFailure> {
+    let dimension = dimension.parse().map_err(|_| PluginFailure::Internal("not a dimension".to_owned()))?;
+    Ok(Reading { dimension, value, tags: TagSet::default() })
+}

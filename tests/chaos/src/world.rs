@@ -1,0 +1,144 @@
+//! What all processes of a run share: time, the store, AWS, the workload, and the schedule of faults.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::clock::Clock as _;
+use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
+use tollkeeper_simulator::{Settings, SharedSimulator, Simulator, VirtualClock};
+
+use crate::{
+    cell::{Cell, Deed, Step, Successor},
+    mutant::Mutant,
+    oracle::Oracle,
+    random::Random,
+    schedule::{Fault, Schedule},
+    workload::Workload,
+};
+
+/// The software's first moment, as far as the run knows.
+const START: &str = "2026-11-21T14:00:00Z";
+
+/// The state of the world that is not a process.
+pub(crate) struct World {
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) ledger: MemoryLedger,
+    pub(crate) checkpoints: MemoryCheckpoints,
+    pub(crate) aws: SharedSimulator,
+    pub(crate) schedule: Schedule,
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) start: Timestamp,
+    state: Mutex<State>,
+    is_traced: AtomicBool,
+}
+
+/// What changes.
+pub(crate) struct State {
+    pub(crate) workload: Workload,
+    pub(crate) oracle: Oracle,
+    pub(crate) random: Random,
+    /// Effects so far, by kind.
+    counts: BTreeMap<Step, u32>,
+    /// Faults that hit something.
+    pub(crate) fired: Vec<Cell>,
+    pub(crate) api_down_until: Timestamp,
+    pub(crate) aws_down_until: Timestamp,
+    pub(crate) throttled_until: Timestamp,
+    pub(crate) not_entitled_until: Timestamp,
+    /// How far the processes' clocks are off.
+    pub(crate) skew: SignedDuration,
+    /// What has to happen to processes, by their number.
+    pub(crate) orders: Vec<(usize, Order)>,
+    pub(crate) trace: Vec<String>,
+}
+
+/// What becomes of a process in the middle of an effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    Die(Successor),
+    Suspend { until: Timestamp, takeover: bool },
+}
+
+impl World {
+    pub(crate) fn new(schedule: &Schedule, mutant: Option<Mutant>) -> Self {
+        let start: Timestamp = START.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let start = start + SignedDuration::from_secs(i64::from(schedule.setting.starts_after));
+        let settings = match mutant {
+            Some(mutant) => mutant.settings(),
+            None => Settings::default(),
+        };
+        Self {
+            clock: Arc::new(VirtualClock::starting_at(start)),
+            ledger: MemoryLedger::default(),
+            checkpoints: MemoryCheckpoints::default(),
+            aws: SharedSimulator::new(Simulator::new(settings)),
+            schedule: schedule.clone(),
+            mutant,
+            start,
+            state: Mutex::new(State {
+                workload: Workload::new(&schedule.setting, schedule.seed, start),
+                oracle: Oracle::default(),
+                random: Random::new(schedule.seed ^ 0x4C41_5445),
+                counts: BTreeMap::new(),
+                fired: Vec::new(),
+                api_down_until: start,
+                aws_down_until: start,
+                throttled_until: start,
+                not_entitled_until: start,
+                skew: SignedDuration::ZERO,
+                orders: Vec::new(),
+                trace: Vec::new(),
+            }),
+            is_traced: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Counts an effect and returns what the schedule does to it.
+    pub(crate) fn fate(&self, step: Step) -> Option<Deed> {
+        let mut state = self.state();
+        let count = state.counts.entry(step).or_default();
+        *count += 1;
+        let number = *count;
+        let deed = self.schedule.faults.iter().find_map(|fault| match fault {
+            Fault::At { step: at, nth, deed } if *at == step && *nth == number => Some(*deed),
+            _ => None,
+        });
+        if let Some(deed) = deed {
+            state.fired.push(Cell::At(step, deed));
+            drop(state);
+            self.trace(format_args!("FAULT {step:?} {number}: {deed:?}"));
+        }
+        deed
+    }
+
+    pub(crate) fn is_api_down(&self) -> bool {
+        self.now() < self.state().api_down_until
+    }
+
+    /// Remembers every event from now on.
+    pub(crate) fn trace_on(&self) {
+        self.is_traced.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn trace(&self, event: impl Display) {
+        if self.is_traced.load(Ordering::Relaxed) {
+            let line = format!("{} {event}", self.now());
+            self.state().trace.push(line);
+        }
+    }
+}
