@@ -12,7 +12,7 @@ CARGO_DENY := eval "$$(tests/install/cargo-deny)"; "$${TOLLKEEPER_CARGO_DENY:-ca
 # Tests with this word in their name compare committed files with the code, and write them anew with UPDATE=1.
 COMMITTED := -E 'test(committed)'
 # Rust guests whose components are committed, by name.
-GUESTS := $(notdir $(basename $(wildcard plugins/examples/*/*.wasm plugins/fixtures/*/*.wasm plugins/sdk/rust/examples/*/*.wasm)))
+COMPONENTS := $(notdir $(basename $(wildcard plugins/examples/*/*.wasm plugins/fixtures/*/*.wasm plugins/sdk/rust/examples/*/*.wasm)))
 # One set of targets for every command: what one has built, the next finds.
 TARGETS := --workspace --bins --tests
 
@@ -64,9 +64,9 @@ advisories: ## known vulnerabilities of the dependencies; needs the internet
 .PHONY: drift
 drift: install-tests build-tests ## fail where a committed file is not what the code generates
 	$(INSTALLED) $(NEXTEST) $(COMMITTED)
-	plugins/build $(GUESTS) --check
+	plugins/build $(COMPONENTS) --check
 
 .PHONY: generate
 generate: install-tests build-tests ## write the files anew that `drift` compares
 	$(INSTALLED) UPDATE=1 $(NEXTEST) $(COMMITTED)
-	plugins/build $(GUESTS)
+	plugins/build $(COMPONENTS)

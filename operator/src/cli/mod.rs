@@ -11,6 +11,7 @@ mod render;
 mod report;
 mod run;
 mod simulate;
+mod workshop;
 
 use std::{fmt, process::ExitCode};
 

@@ -21,6 +21,7 @@ use super::{
 use crate::cli::{
     Failure, Output, print,
     render::{Align, table},
+    workshop,
 };
 
 /// Ticks that are not counted: the first ones touch memory that the later ones find.
@@ -93,11 +94,15 @@ impl Bench {
         let setting = self.setting.read()?;
         let bytes = component::read(&self.component)?;
         let spinner = progress::spinner("compiling".to_owned());
+        // A cache of its own, which has compiled nothing yet.
+        let cache = tempfile::tempdir()
+            .map_err(|error| Failure::new(format!("there is no folder for temporary files: {error}")))?;
+        let host = workshop::host_in(cache.path())?;
         let began = Instant::now();
-        let subject = Subject::load(&self.component, setting.limits)?;
+        let subject = Subject::by(host, &bytes, setting.limits)?.map_err(Failure::new)?;
         let compiled = began.elapsed();
         spinner.finish_and_clear();
-        let loaded = subject.load_again(&bytes, setting.limits)?;
+        let loaded = subject.load_again(&workshop::host_in(cache.path())?, &bytes, setting.limits)?;
         let play = Play::of_trace(&self.trace, &setting)?;
         let ticks = usize::try_from(self.ticks).unwrap_or(usize::MAX);
         let runs = run(&subject, &setting, &play, ticks)?;

@@ -14,15 +14,14 @@ use tollkeeper_core::{
     plugin::{Manifest, Plugin, PluginFailure, PluginHost as _, PluginLimits, Tick},
     reading::Measurement,
 };
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::WasmHost;
 
 use super::{component, setting::Setting};
-use crate::cli::Failure;
+use crate::cli::{Failure, workshop};
 
 /// A loaded plugin.
 pub(super) struct Subject {
     runtime: Runtime,
-    host: WasmHost,
     plugin: Arc<dyn Plugin>,
     pub(super) digest: Digest,
 }
@@ -43,21 +42,31 @@ impl Subject {
 
     /// Loads a component. The outer failure is this machine's, the inner one the component's.
     pub(super) fn of(bytes: &[u8], limits: PluginLimits) -> Result<Result<Self, PluginFailure>, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
-        let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
-        let digest = Digest::of(bytes);
-        let loaded = runtime.block_on(host.load(bytes, &digest, limits));
-        Ok(loaded.map(|plugin| Self { runtime, host, plugin, digest }))
+        Self::by(workshop::host()?, bytes, limits)
     }
 
-    /// Loads the component once more, which is compiled by now. Says how long that took.
+    /// Loads a component with a host.
+    pub(super) fn by(
+        host: WasmHost,
+        bytes: &[u8],
+        limits: PluginLimits,
+    ) -> Result<Result<Self, PluginFailure>, Failure> {
+        let runtime = runtime()?;
+        let digest = Digest::of(bytes);
+        let loaded = runtime.block_on(host.load(bytes, &digest, limits));
+        Ok(loaded.map(|plugin| Self { runtime, plugin, digest }))
+    }
+
+    /// Loads the component with another host, which has it compiled by now. Says how long that took.
     #[expect(clippy::disallowed_methods, reason = "a bench measures the real time, whatever the clock says")]
-    pub(super) fn load_again(&self, bytes: &[u8], limits: PluginLimits) -> Result<Duration, Failure> {
+    pub(super) fn load_again(
+        &self,
+        host: &WasmHost,
+        bytes: &[u8],
+        limits: PluginLimits,
+    ) -> Result<Duration, Failure> {
         let began = Instant::now();
-        let loaded = self.runtime.block_on(self.host.load(bytes, &self.digest, limits));
+        let loaded = self.runtime.block_on(host.load(bytes, &self.digest, limits));
         let took = began.elapsed();
         loaded.map(|_| took).map_err(Failure::new)
     }
@@ -73,6 +82,13 @@ impl Subject {
     pub(super) fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
         self.runtime.block_on(self.plugin.measure(tick, inputs))
     }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))
 }
 
 /// The tick of a product at a moment.

@@ -35,13 +35,13 @@ use tollkeeper_core::{
     product::Binding,
 };
 use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_simulator::{
     Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator, VirtualClock,
 };
 
 use self::{result::Simulation, trace::Trace};
-use super::{Failure, Output, print};
+use super::{Failure, Output, print, workshop};
 use crate::manifest::Manifests;
 
 /// The pod that the simulated AWS sees.
@@ -188,7 +188,7 @@ fn stages(
     ledger: &Arc<MemoryLedger>,
     plugins: Option<&Path>,
 ) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
-    let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
+    let host = workshop::host()?;
     let checkpoints = Arc::new(MemoryCheckpoints::default());
     let mut stages = BTreeMap::new();
     for (key, (product, _)) in &manifests.products {
