@@ -23,8 +23,7 @@ use crate::cli::{Failure, Output, print};
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// Folder of the project; by default the present one.
-    #[arg(default_value = "", hide_default_value = true)]
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     /// Where to write the component; by default meter.wasm in the folder.
     #[arg(long, env = "TOLLKEEPER_COMPONENT", value_name = "FILE")]
     component: Option<PathBuf>,
@@ -35,32 +34,30 @@ pub(crate) struct Build {
 
 impl Build {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let Some(language) = Language::of(&self.folder) else {
+        // The empty path is the present folder, and messages name files without `./`.
+        let folder = self.folder.unwrap_or_default();
+        let Some(language) = Language::of(&folder) else {
             let marks: Vec<_> = Language::value_variants().iter().map(|one| one.mark()).collect();
             return Err(Failure::new(format!(
                 "{} is no meter's project: it has none of {}; `tollkeeper plugin new` makes one",
-                if self.folder.as_os_str().is_empty() {
-                    "this folder".into()
-                } else {
-                    self.folder.to_string_lossy()
-                },
+                if folder.as_os_str().is_empty() { "this folder".into() } else { folder.to_string_lossy() },
                 marks.join(", ")
             )));
         };
         let spinner = progress::spinner(format!("building with {}", language.name()));
         let bytes = match language {
-            Language::Rust => rust::build(&self.folder),
-            Language::Go => go::build(&self.folder),
-            Language::Js => js::build(&self.folder),
-            Language::Python => python::build(&self.folder),
+            Language::Rust => rust::build(&folder),
+            Language::Go => go::build(&folder),
+            Language::Js => js::build(&folder),
+            Language::Python => python::build(&folder),
         }?;
         spinner.finish_and_clear();
-        let component = self.component.unwrap_or_else(|| self.folder.join("meter.wasm"));
+        let component = self.component.unwrap_or_else(|| folder.join("meter.wasm"));
         fs::write(&component, &bytes)
             .map_err(|error| Failure::new(format!("{} cannot be written: {error}", component.display())))?;
         // A component that no operator would take is found now.
         let subject = Subject::load(&component, MAXIMA)?;
-        let pinned = pin(&self.folder.join("product.yaml"), &subject.digest)?;
+        let pinned = pin(&folder.join("product.yaml"), &subject.digest)?;
         match self.output {
             Output::Json => print::json(&json!({
                 "component": component,
