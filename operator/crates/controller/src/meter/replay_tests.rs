@@ -197,7 +197,7 @@ async fn a_recorded_hour_comes_to_the_same_report_bit_for_bit() {
 
 #[tokio::test]
 async fn a_crash_at_any_moment_leaves_recordings_that_are_right_or_none() {
-    for crash_after in 0..TIMES.len() {
+    for (crash_after, crash) in TIMES.iter().enumerate() {
         let mut bench = Bench::new();
         for (index, time) in TIMES.iter().enumerate() {
             bench.at(time, 100.1 + 0.3 * index as f64).await;
@@ -210,10 +210,10 @@ async fn a_crash_at_any_moment_leaves_recordings_that_are_right_or_none() {
         for (sealed, again) in &replayed {
             // An hour whose last tick had run before the crash was sealed from its checkpoint alone.
             let is_right = again.as_ref().is_none_or(|again| again == sealed);
-            assert!(is_right, "{} after a crash at {}", sealed.body.hour, TIMES[crash_after]);
+            assert!(is_right, "{} after a crash at {crash}", sealed.body.hour);
         }
         let recorded = replayed.iter().filter(|(_, again)| again.is_some()).count();
-        assert!(recorded >= 1, "{recorded} after a crash at {}", TIMES[crash_after]);
+        assert!(recorded >= 1, "{recorded} after a crash at {crash}");
     }
 }
 
