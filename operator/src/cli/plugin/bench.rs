@@ -126,7 +126,7 @@ fn run(
     let mut runs = Vec::with_capacity(ticks);
     let mut state = Vec::new();
     let mut missed: Option<PluginFailure> = None;
-    for (at, inputs) in frames.iter().cycle().take(ticks.saturating_mul(frames.len()).max(WARM_UP)) {
+    for (at, inputs) in frames.iter().cycle().take((ticks + WARM_UP).saturating_mul(frames.len())) {
         let (took, outcome) = timed(subject, setting, *at, &state, inputs.clone());
         match outcome {
             Ok(measured) => {
