@@ -11,6 +11,8 @@ NEXTEST := "$${TOLLKEEPER_CARGO_NEXTEST:-cargo-nextest}" nextest run --workspace
 CARGO_DENY := eval "$$(tests/install/cargo-deny)"; "$${TOLLKEEPER_CARGO_DENY:-cargo-deny}"
 # Tests with this word in their name compare committed files with the code, and write them anew with UPDATE=1.
 COMMITTED := -E 'test(committed)'
+# Rust guests whose components are committed, by name.
+COMPONENTS := $(notdir $(basename $(wildcard plugins/examples/*/*.wasm plugins/fixtures/*/*.wasm plugins/sdk/rust/examples/*/*.wasm)))
 # One set of targets for every command: what one has built, the next finds.
 TARGETS := --workspace --bins --tests
 # Guests have lock files of their own, so they are no members. On the host they are ordinary libraries; one folder for all
@@ -82,9 +84,9 @@ advisories: ## known vulnerabilities of the dependencies; needs the internet
 .PHONY: drift
 drift: install-tests build-tests ## fail where a committed file is not what the code generates
 	$(INSTALLED) $(NEXTEST) $(COMMITTED)
-	for wasm in plugins/*/*/*.wasm; do [ ! -e "$$wasm" ] || plugins/build "$$(basename "$$wasm" .wasm)" --check; done
+	plugins/build $(COMPONENTS) --check
 
 .PHONY: generate
 generate: install-tests build-tests ## write the files anew that `drift` compares
 	$(INSTALLED) UPDATE=1 $(NEXTEST) $(COMMITTED)
-	for wasm in plugins/*/*/*.wasm; do [ ! -e "$$wasm" ] || plugins/build "$$(basename "$$wasm" .wasm)"; done
+	plugins/build $(COMPONENTS)

@@ -14,7 +14,7 @@ use tollkeeper_api::{
     LicenseBinding, MarketplaceProduct,
     convert::{CheckedBinding, CheckedProduct, PluginSource},
 };
-use tollkeeper_core::identity::ObjectKey;
+use tollkeeper_core::identity::{Digest, ObjectKey};
 use tollkeeper_registry::{InvalidReference, Reference};
 
 /// A plugin is at most this large; the same limit as in the plugin host, checked before the file is read.
@@ -28,6 +28,8 @@ pub(crate) struct Manifests {
     /// The bindings, checked.
     pub(crate) bindings: BTreeMap<ObjectKey, CheckedBinding>,
     config_maps: BTreeMap<ObjectKey, ConfigMap>,
+    /// Components that are used whatever their product names.
+    components: BTreeMap<ObjectKey, Vec<u8>>,
     /// Where relative paths of a product start.
     folders: BTreeMap<ObjectKey, PathBuf>,
 }
@@ -72,6 +74,15 @@ impl Manifests {
             }
         }
         Ok(manifests)
+    }
+
+    /// Lets a product use this component, whatever source and digest it names.
+    pub(crate) fn provide(&mut self, product: &ObjectKey, component: Vec<u8>) {
+        let metered = self.products.get_mut(product).and_then(|(product, _)| product.metered.as_mut());
+        if let Some(metered) = metered {
+            metered.product.meter.plugin = Digest::of(&component);
+        }
+        self.components.insert(product.clone(), component);
     }
 
     fn add(&mut self, document: &Document<'_>, folder: &Path) -> Result<(), ManifestError> {
@@ -120,6 +131,9 @@ impl Manifests {
         source: &PluginSource,
         plugins: Option<&Path>,
     ) -> Result<Vec<u8>, ManifestError> {
+        if let Some(component) = self.components.get(product) {
+            return Ok(component.clone());
+        }
         let refused = |reason: String| ManifestError::Component { product: product.clone(), reason };
         match source {
             PluginSource::File(path) => {

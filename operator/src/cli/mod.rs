@@ -13,6 +13,7 @@ mod render;
 mod report;
 mod run;
 mod simulate;
+mod workshop;
 
 use std::{fmt, process::ExitCode};
 

@@ -1,7 +1,4 @@
-//! Turns the core module of a guest into a component: `tollkeeper-componentize meter.wasm component.wasm`.
-//!
-//! `wasm-tools component new` does the same; this is the same library at the version of the workspace's lock file, so that
-//! everybody who builds a guest gets the same bytes.
+//! `tollkeeper-componentize MODULE COMPONENT`, for `plugins/build`.
 
 use std::{env, fs, process::ExitCode};
 
@@ -18,11 +15,7 @@ fn main() -> ExitCode {
 
 fn componentize(module: &str, component: &str) -> Result<(), String> {
     let bytes = fs::read(module).map_err(|error| format!("{module}: {error}"))?;
-    let encoded = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&bytes)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("{module}: {error:#}"))?;
+    let encoded = tollkeeper_componentize::component(&bytes).map_err(|error| format!("{module}: {error}"))?;
     fs::write(component, encoded).map_err(|error| format!("{component}: {error}"))
 }
 

@@ -63,4 +63,6 @@ pub struct Measurement {
     pub log: Vec<LogLine>,
     /// Fuel that the call burnt, in wasmtime's units.
     pub fuel: u64,
+    /// Bytes of memory that the call had at its end; a plugin's memory never shrinks.
+    pub memory: u64,
 }

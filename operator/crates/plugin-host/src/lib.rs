@@ -25,5 +25,6 @@ pub use compile::{Apart, Compilation, compile_standard_input};
 pub use host::{Evaluation, HostError, HostSettings, WasmHost};
 pub use limits::{
     MAX_COMPONENT, MAX_INPUTS, MAX_LOG, MAX_MEMORY, MAX_READINGS, MAX_SOURCE, MAX_STATE, MAX_TIME, MAXIMA,
+    fuel_for,
 };
 pub use usage::{CompilerUsage, PluginInUse, PluginUsage};

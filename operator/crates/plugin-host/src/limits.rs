@@ -104,13 +104,18 @@ impl Limits {
 
     /// The fuel of one call: the same verdict on every machine.
     pub(crate) fn fuel(self) -> u64 {
-        u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_NANOSECOND)
+        fuel_for(self.time)
     }
 
     /// Epochs until a call is stopped. One more than fit, because the first may end right after the call has begun.
     pub(crate) fn epochs(self) -> u64 {
         u64::try_from(self.time.as_nanos().div_ceil(EPOCH.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
     }
+}
+
+/// The fuel that a call has whose time limit is this.
+pub fn fuel_for(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_NANOSECOND)
 }
 
 #[cfg(test)]

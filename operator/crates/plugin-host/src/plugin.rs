@@ -122,7 +122,7 @@ impl Prepared {
             })
         });
         let (readings, state) = output::outcome(done.outcome?.map_err(failure::of_guest)?)?;
-        Ok(Measurement { readings, state, log: done.log, fuel: done.cost.fuel })
+        Ok(Measurement { readings, state, log: done.log, fuel: done.cost.fuel, memory: done.cost.memory })
     }
 
     /// A call while time runs, and on the books.

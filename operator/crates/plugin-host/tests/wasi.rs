@@ -49,7 +49,7 @@ async fn the_clock_stands_at_the_tick() {
     assert_eq!(found("clocks").await, "1795273080250000000 1795273080.250000000");
     // Outside a tick there is no time at all.
     let without = worldly().await.validate_config("").await;
-    assert_eq!(without, Err(PluginFailure::InvalidConfig("0 0.000000000".into())));
+    assert_eq!(without, Err(PluginFailure::InvalidConfig("1 0.000000000".into())));
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! A component as a file on this machine, and what is in it.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::Path,
+};
 
 use tollkeeper_core::{
     identity::Digest,
@@ -11,6 +15,9 @@ use tollkeeper_registry::{Archive, ArchiveError};
 use wit_component::DecodedWasm;
 
 use crate::cli::Failure;
+
+/// More than any component has, in bytes: enough to say that a file is too large.
+const MAX_FILE: u64 = 64 << 20;
 
 /// What a component imports and exports, by the names of WIT: `package:name/interface@version`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,6 +52,14 @@ pub(super) fn read_archive(path: &Path, limit: u64) -> Result<Archive, Failure> 
         ArchiveError::Io(cause) => refused(&cause),
         ArchiveError::Malformed(_) => refused(&error),
     })
+}
+
+/// Reads a file of whatever kind and, within reason, size.
+pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Decodes the interfaces of a component, without running it.

@@ -1,14 +1,25 @@
 //! `tollkeeper plugin`: the vendor's bench, one file a verb.
 
+mod bench;
+mod build;
+mod check;
 mod component;
 mod inspect;
 mod keygen;
+mod language;
+mod new;
+mod outcome;
+mod play;
 mod progress;
 mod pull;
 mod push;
 mod registry;
+mod run;
+mod setting;
 mod sign;
 mod signer;
+mod simulate;
+mod subject;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -24,7 +35,13 @@ pub(crate) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    New(new::New),
+    Build(build::Build),
+    Check(check::Check),
+    Bench(bench::Bench),
+    Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
+    Run(run::Run),
     Push(push::Push),
     Pull(pull::Pull),
     Keygen(keygen::Keygen),
@@ -35,7 +52,13 @@ enum Verb {
 impl Plugin {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.verb {
+            Verb::New(new) => new.run(),
+            Verb::Build(build) => build.run(),
+            Verb::Check(check) => check.run(),
+            Verb::Bench(bench) => bench.run(),
+            Verb::Simulate(simulate) => simulate.run(),
             Verb::Inspect(inspect) => inspect.run(),
+            Verb::Run(run) => run.run(),
             Verb::Push(push) => push.run(),
             Verb::Pull(pull) => pull.run(),
             Verb::Keygen(keygen) => keygen.run(),

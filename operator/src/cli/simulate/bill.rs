@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The bill as text.
-pub(super) fn text(simulation: &Simulation, manifests: &Manifests) -> String {
+pub(crate) fn text(simulation: &Simulation, manifests: &Manifests) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write_text(&mut out, simulation, manifests);

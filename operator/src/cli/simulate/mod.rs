@@ -3,17 +3,17 @@
 //! The meter, the planner, the ledger's state machine and the plugin host are those of `run`; only time, inputs and AWS
 //! are made up. The same files give the same output, byte for byte.
 
-mod bill;
+pub(super) mod bill;
 mod money;
 mod notable;
 mod page;
 mod result;
-mod trace;
+pub(super) mod trace;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -35,13 +35,13 @@ use tollkeeper_core::{
     product::Binding,
 };
 use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_simulator::{
     Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator, VirtualClock,
 };
 
 use self::{result::Simulation, trace::Trace};
-use super::{Failure, Output, print};
+use super::{Failure, Output, print, workshop};
 use crate::manifest::Manifests;
 
 /// The pod that the simulated AWS sees.
@@ -100,29 +100,9 @@ impl Simulate {
             .filter_map(|(product, _)| product.metered.as_ref())
             .flat_map(|metered| metered.product.meter.inputs.iter().map(|input| input.name.clone()))
             .collect();
-        let trace = Trace::read(&self.signals, &inputs).map_err(Failure::new)?;
-        let (from, to) = self.span(&trace)?;
-
-        let clock = Arc::new(VirtualClock::starting_at(from));
-        let ledger = Arc::new(MemoryLedger::default());
-        let simulator = self.simulator()?;
-        let mut stages = self.stages(&manifests, &trace, &clock, &ledger)?;
-        let bindings = bindings(&manifests, &stages)?;
-        for (key, stage) in &mut stages {
-            let own = bindings.get(key).cloned().unwrap_or_default();
-            stage.meter.set_bindings(own.into_iter().map(|binding| (binding, false)).collect(), from);
-            stage.meter.stop_after(to);
-        }
-        let teller = teller(&clock, &ledger, &simulator);
-        let policies: Policies =
-            stages.iter().map(|(key, stage)| (key.clone(), stage.meter.product().policy)).collect();
-
-        let mut problems = BTreeSet::new();
-        let play = play(&clock, &mut stages, &teller, &policies, to + AFTERMATH, &mut problems);
-        clock.drive(play).ok_or_else(|| Failure::new("the simulation came to a stop before its end"))?;
-
-        let entries = self::entries(&clock, &ledger, stages.keys())?;
-        let simulation = Simulation::new(entries, simulator.lock().view(), problems, (from, to));
+        let trace = Trace::read(&self.signals, Some(&inputs)).map_err(Failure::new)?;
+        let span = self.span(&trace)?;
+        let simulation = play(&manifests, &trace, span, &self.simulator()?, self.plugins.as_deref())?;
         self.report(&simulation, &manifests)
     }
 
@@ -154,66 +134,6 @@ impl Simulate {
         Ok(SharedSimulator::new(simulator))
     }
 
-    fn stages(
-        &self,
-        manifests: &Manifests,
-        trace: &Trace,
-        clock: &Arc<VirtualClock>,
-        ledger: &Arc<MemoryLedger>,
-    ) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
-        let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
-        let checkpoints = Arc::new(MemoryCheckpoints::default());
-        let mut stages = BTreeMap::new();
-        for (key, (product, _)) in &manifests.products {
-            let Some(metered) = &product.metered else { continue };
-            refuse_unmetered(product, &stages)?;
-            let house = House {
-                cluster: CLUSTER.to_owned(),
-                clock: clock.clone(),
-                inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
-                ledger: ledger.clone(),
-                checkpoints: checkpoints.clone(),
-            };
-            let plugin = self.load(&host, manifests, product)?;
-            stages.insert(key.clone(), Stage { meter: Meter::new(metered.product.clone(), plugin), house });
-        }
-        if stages.is_empty() {
-            return Err(Failure::new(
-                "none of the files holds a MarketplaceProduct with spec.meter; add one",
-            ));
-        }
-        Ok(stages)
-    }
-
-    /// Loads a product's plugin and lets it check its configuration.
-    fn load(
-        &self,
-        host: &WasmHost,
-        manifests: &Manifests,
-        product: &CheckedProduct,
-    ) -> Result<LoadedPlugin, Failure> {
-        let Some(metered) = &product.metered else {
-            return Err(Failure::new(format!("the product {} has no meter", product.key)));
-        };
-        let named = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("the plugin of the product {} cannot be used: {error}", product.key))
-        };
-        let meter = &metered.product.meter;
-        let component = manifests
-            .component(&product.key, &metered.plugin.source, self.plugins.as_deref())
-            .map_err(Failure::new)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| named(&error))?;
-        runtime.block_on(async {
-            let plugin =
-                host.load(&component, &meter.plugin, meter.limits).await.map_err(|error| named(&error))?;
-            plugin.validate_config(&meter.config).await.map_err(|error| named(&error))?;
-            Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
-        })
-    }
-
     fn report(&self, simulation: &Simulation, manifests: &Manifests) -> Result<(), Failure> {
         match self.output {
             Output::Json => print::json(&simulation.json())?,
@@ -230,6 +150,90 @@ impl Simulate {
             }
         }
     }
+}
+
+/// Runs products through a trace. Relative component files are looked for in `plugins` first.
+pub(super) fn play(
+    manifests: &Manifests,
+    trace: &Trace,
+    (from, to): (Timestamp, Timestamp),
+    simulator: &SharedSimulator,
+    plugins: Option<&Path>,
+) -> Result<Simulation, Failure> {
+    let clock = Arc::new(VirtualClock::starting_at(from));
+    let ledger = Arc::new(MemoryLedger::default());
+    let mut stages = stages(manifests, trace, &clock, &ledger, plugins)?;
+    let bindings = bindings(manifests, &stages)?;
+    for (key, stage) in &mut stages {
+        let own = bindings.get(key).cloned().unwrap_or_default();
+        stage.meter.set_bindings(own.into_iter().map(|binding| (binding, false)).collect(), from);
+        stage.meter.stop_after(to);
+    }
+    let teller = teller(&clock, &ledger, simulator);
+    let policies: Policies =
+        stages.iter().map(|(key, stage)| (key.clone(), stage.meter.product().policy)).collect();
+
+    let mut problems = BTreeSet::new();
+    let turns = turns(&clock, &mut stages, &teller, &policies, to + AFTERMATH, &mut problems);
+    clock.drive(turns).ok_or_else(|| Failure::new("the simulation came to a stop before its end"))?;
+
+    let entries = entries(&clock, &ledger, stages.keys())?;
+    Ok(Simulation::new(entries, simulator.lock().view(), problems, (from, to)))
+}
+
+fn stages(
+    manifests: &Manifests,
+    trace: &Trace,
+    clock: &Arc<VirtualClock>,
+    ledger: &Arc<MemoryLedger>,
+    plugins: Option<&Path>,
+) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
+    let host = workshop::host()?;
+    let checkpoints = Arc::new(MemoryCheckpoints::default());
+    let mut stages = BTreeMap::new();
+    for (key, (product, _)) in &manifests.products {
+        let Some(metered) = &product.metered else { continue };
+        refuse_unmetered(product, &stages)?;
+        let house = House {
+            cluster: CLUSTER.to_owned(),
+            clock: clock.clone(),
+            inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
+            ledger: ledger.clone(),
+            checkpoints: checkpoints.clone(),
+        };
+        let plugin = load(&host, manifests, product, plugins)?;
+        stages.insert(key.clone(), Stage { meter: Meter::new(metered.product.clone(), plugin), house });
+    }
+    if stages.is_empty() {
+        return Err(Failure::new("none of the files holds a MarketplaceProduct with spec.meter; add one"));
+    }
+    Ok(stages)
+}
+
+/// Loads a product's plugin and lets it check its configuration.
+fn load(
+    host: &WasmHost,
+    manifests: &Manifests,
+    product: &CheckedProduct,
+    plugins: Option<&Path>,
+) -> Result<LoadedPlugin, Failure> {
+    let Some(metered) = &product.metered else {
+        return Err(Failure::new(format!("the product {} has no meter", product.key)));
+    };
+    let named = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("the plugin of the product {} cannot be used: {error}", product.key))
+    };
+    let meter = &metered.product.meter;
+    let component =
+        manifests.component(&product.key, &metered.plugin.source, plugins).map_err(Failure::new)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| named(&error))?;
+    runtime.block_on(async {
+        let plugin =
+            host.load(&component, &meter.plugin, meter.limits).await.map_err(|error| named(&error))?;
+        plugin.validate_config(&meter.config).await.map_err(|error| named(&error))?;
+        Ok(LoadedPlugin { digest: meter.plugin.clone(), plugin })
+    })
 }
 
 /// The bindings of each product. One that names no product, or whose workload overlaps another's, is an error here: in a
@@ -303,7 +307,7 @@ fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &Sha
 }
 
 /// Meters and settles side by side, as `run` does, until every hour is settled or its window is over.
-async fn play(
+async fn turns(
     clock: &VirtualClock,
     stages: &mut BTreeMap<ObjectKey, Stage>,
     teller: &Teller,

@@ -5,17 +5,17 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tollkeeper_controller::collect::object_from_json;
 use tollkeeper_core::{
     input::{Collected, Input, InputData, InputDeclaration, InputSource, Inputs, Sample, SampleGroup},
-    workload::Labels,
+    workload::{Labels, Selector},
 };
 
 /// A line is at most this long: the largest input, written as JSON.
@@ -69,8 +69,8 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Reads a trace. `inputs` are the names that the products declare.
-    pub(crate) fn read(path: &Path, inputs: &BTreeSet<String>) -> Result<Self, TraceError> {
+    /// Reads a trace. `inputs` are the names that the products declare; without them every name will do.
+    pub(crate) fn read(path: &Path, inputs: Option<&BTreeSet<String>>) -> Result<Self, TraceError> {
         let file = path.display().to_string();
         let unreadable =
             |error: std::io::Error| TraceError::Unreadable { file: file.clone(), reason: error.to_string() };
@@ -83,7 +83,7 @@ impl Trace {
             let refused = |at: String, reason: String| TraceError::Line { file: file.clone(), at, reason };
             let line = index + 1;
             let (at, input, state) = parse(&text, line).map_err(|(at, reason)| refused(at, reason))?;
-            if !inputs.contains(&input) {
+            if let Some(inputs) = inputs.filter(|inputs| !inputs.contains(&input)) {
                 let known: Vec<_> = inputs.iter().map(String::as_str).collect();
                 return Err(refused(
                     line.to_string(),
@@ -100,11 +100,63 @@ impl Trace {
         Ok(Self { file, states })
     }
 
+    /// All inputs at one moment: what a line says about each, without the line's `at`.
+    pub(crate) fn of_moment(
+        path: &Path,
+        at: Timestamp,
+        inputs: Vec<Map<String, Value>>,
+    ) -> Result<Self, TraceError> {
+        let file = path.display().to_string();
+        let mut states = Vec::new();
+        for (index, mut input) in inputs.into_iter().enumerate() {
+            input.insert("at".to_owned(), Value::from(at.to_string()));
+            let (at, name, state) = parse(&Value::from(input).to_string(), 1).map_err(|(_, reason)| {
+                TraceError::Line { file: file.clone(), at: format!("inputs[{index}]"), reason }
+            })?;
+            states.push((at, 1, name, state));
+        }
+        Ok(Self { file, states })
+    }
+
+    /// What a product would declare that shows its plugin everything in the trace.
+    pub(crate) fn declarations(&self) -> Vec<InputDeclaration> {
+        let mut fields: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (_, _, input, state) in &self.states {
+            let seen = fields.entry(input).or_default();
+            let State::Objects(objects) = state else { continue };
+            let keys = objects.iter().filter_map(|(_, object)| object.as_object()).flat_map(Map::keys);
+            // Dots that belong to a key are written so in a field.
+            seen.extend(
+                keys.filter(|key| !["apiVersion", "kind", "metadata"].contains(&key.as_str()))
+                    .map(|key| key.replace('.', "\\.")),
+            );
+        }
+        let declare = |(name, fields): (&str, BTreeSet<String>)| InputDeclaration {
+            name: name.to_owned(),
+            source: InputSource::Objects {
+                api_version: String::new(),
+                kind: String::new(),
+                selector: Selector::default(),
+                fields: fields.into_iter().collect(),
+            },
+        };
+        fields.into_iter().map(declare).collect()
+    }
+
     /// The first and the last moment.
     pub(crate) fn span(&self) -> (Timestamp, Timestamp) {
         let first = self.states.first().map_or(Timestamp::UNIX_EPOCH, |(at, ..)| *at);
         let last = self.states.last().map_or(first, |(at, ..)| *at);
         (first, last)
+    }
+
+    /// The same trace, from another moment on.
+    pub(crate) fn moved_to(mut self, start: Timestamp) -> Self {
+        let (first, _) = self.span();
+        for (at, ..) in &mut self.states {
+            *at = start.checked_add(at.duration_since(first)).unwrap_or(Timestamp::MAX);
+        }
+        self
     }
 
     /// The trace as one product sees it.
@@ -121,7 +173,7 @@ impl Trace {
                 by_input.entry(declaration.name.clone()).or_default().push((*at, data));
             }
         }
-        Ok(TraceInputs { by_input, places: Mutex::default() })
+        Ok(TraceInputs { by_input })
     }
 }
 
@@ -182,8 +234,6 @@ fn reduced(declaration: &InputDeclaration, state: &State) -> Result<InputData, S
 /// A product's inputs, read from a trace.
 pub(crate) struct TraceInputs {
     by_input: BTreeMap<String, Vec<(Timestamp, InputData)>>,
-    /// How far each input has got: time only moves forward, so nothing is searched.
-    places: Mutex<BTreeMap<String, usize>>,
 }
 
 impl TraceInputs {
@@ -191,11 +241,7 @@ impl TraceInputs {
         let Some(states) = self.by_input.get(name) else {
             return InputData::Unavailable("the trace never says anything about it".to_owned());
         };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(name.to_owned()).or_default();
-        while states.get(*place).is_some_and(|(from, _)| *from <= at) {
-            *place += 1;
-        }
+        let place = states.partition_point(|(from, _)| *from <= at);
         match place.checked_sub(1).and_then(|current| states.get(current)) {
             Some((_, data)) => data.clone(),
             None => InputData::Unavailable(format!("the trace says nothing about it before {at}")),

@@ -8,6 +8,7 @@ use std::{
     io::{self, Seek as _, SeekFrom},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    process,
 };
 
 use tempfile::NamedTempFile;
@@ -18,7 +19,7 @@ use super::artefact::{EngineHash, Key, Name};
 /// The folder inside the one that the operator was given.
 const FOLDER: &str = "compiled-plugins";
 
-/// What files are called while they are written. One that is there at the start was left by a crash.
+/// What files are called while they are written, before the id of who writes them. One whose writer is gone was left by a crash.
 const PARTIAL: &str = ".partial-";
 
 /// Nobody but the owner may enter.
@@ -88,7 +89,8 @@ impl Cache {
 
     /// An empty file to compile into. It vanishes unless it is kept.
     pub(super) fn blank(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.folder)
+        let prefix = format!("{PARTIAL}{}-", process::id());
+        tempfile::Builder::new().prefix(&prefix).tempfile_in(&self.folder)
     }
 
     /// Gives a finished file its name and makes room for it.
@@ -123,7 +125,7 @@ impl Cache {
             });
             match (name, stamp) {
                 (Some(name), Some(stamp)) => found.push((stamp, name.key, path)),
-                _ if Name::is_claimed_by(&text) || text.starts_with(PARTIAL) => remove_file(&path),
+                _ if Name::is_claimed_by(&text) || is_left_behind(&text) => remove_file(&path),
                 _ => {}
             }
         }
@@ -199,6 +201,13 @@ fn is_ours(metadata: &Metadata) -> bool {
 }
 
 /// What cannot be removed is not used either, because it is not in the list any more.
+/// Whether a file was left by a process that has ended; this one has written none yet. Commands share a user's cache.
+fn is_left_behind(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(PARTIAL) else { return false };
+    let writer = rest.split('-').next().and_then(|id| id.parse::<u32>().ok());
+    writer.is_none_or(|id| id == process::id() || !Path::new("/proc").join(id.to_string()).exists())
+}
+
 fn remove_file(path: &Path) {
     let _ = fs::remove_file(path);
 }

@@ -1,0 +1,7 @@
+module scanned-bytes
+
+go 1.24
+
+require tollkeeper.dev/meter v0.0.0
+
+replace tollkeeper.dev/meter => ./sdk
