@@ -83,6 +83,7 @@ impl Process {
             clock: clock.clone(),
             inputs: Arc::new(ChaosInputs(hand.clone())),
             ledger: ledger.clone(),
+            marks: world.marks.clone(),
             checkpoints: Arc::new(ChaosCheckpoints {
                 hand: hand.clone(),
                 own: world.checkpoints.of_another_process(),
@@ -96,6 +97,7 @@ impl Process {
             ledger,
             metering: Arc::new(ChaosMetering::new(hand.clone())),
             pace: Arc::new(Pace::meter_usage(clock)),
+            marks: world.marks.clone(),
             term: term.clone(),
         };
         let settler = Settler::new(Sender { pod: Mutant::claimant(world.mutant, pod), epoch });

@@ -11,7 +11,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::clock::Clock as _;
-use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
+use tollkeeper_ledger::{
+    marks::KeptMarks,
+    memory::{MemoryCheckpoints, MemoryLedger},
+};
 use tollkeeper_simulator::{Settings, SharedSimulator, Simulator, VirtualClock};
 
 use crate::{
@@ -31,6 +34,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) ledger: MemoryLedger,
     pub(crate) checkpoints: MemoryCheckpoints,
+    /// On a volume that outlives all processes.
+    pub(crate) marks: Arc<KeptMarks>,
     pub(crate) aws: SharedSimulator,
     pub(crate) schedule: Schedule,
     pub(crate) mutant: Option<Mutant>,
@@ -78,6 +83,7 @@ impl World {
             clock: Arc::new(VirtualClock::starting_at(start)),
             ledger: MemoryLedger::default(),
             checkpoints: MemoryCheckpoints::default(),
+            marks: Arc::new(KeptMarks::in_memory()),
             aws: SharedSimulator::new(Simulator::new(settings)),
             schedule: schedule.clone(),
             mutant,

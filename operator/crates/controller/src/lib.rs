@@ -15,6 +15,7 @@ pub mod lease;
 pub mod meter;
 pub mod product;
 pub mod report;
+mod rollback;
 pub mod roster;
 pub mod statement;
 pub mod watch;

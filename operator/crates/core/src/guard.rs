@@ -112,6 +112,11 @@ impl Guard {
         }
     }
 
+    /// Forgets how a report was seen: an older backup of it was restored, and that is known.
+    pub fn forget_report(&mut self, report: &ObjectKey) {
+        self.seen.remove(report);
+    }
+
     /// Why a product's sending is halted.
     pub fn breach(&self, product: &ObjectKey) -> Option<&Violation> {
         self.breaches.get(product)

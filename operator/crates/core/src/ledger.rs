@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 
-use crate::{hour::BillingHour, identity::ObjectKey, report::SealedReport, settlement::Settlement};
+use crate::{
+    hour::BillingHour, identity::ObjectKey, mark::MarkError, report::SealedReport, settlement::Settlement,
+};
 
 /// A report in the ledger, as it was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +65,9 @@ pub enum LedgerError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What is to be sent could not be noted outside of the ledger, so it may not be sent.
+    #[error(transparent)]
+    Unmarked(#[from] MarkError),
     /// The store cannot be reached or refused; whether a write happened is not known.
     #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
@@ -76,6 +81,7 @@ impl LedgerError {
             Self::Behind(_) => "LedgerBehind",
             Self::Gone(_) => "ReportGone",
             Self::Damaged { .. } => "ReportDamaged",
+            Self::Unmarked(error) => error.reason(),
             Self::Unavailable(_) => "LedgerUnavailable",
         }
     }

@@ -1,7 +1,8 @@
 //! The domain of Tollkeeper: what an hour of usage is, how it is folded, sealed and settled.
 //!
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
-//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`metering::Metering`].
+//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`mark::Marks`],
+//! [`metering::Metering`].
 
 pub mod allocation;
 pub mod artifact;
@@ -16,6 +17,7 @@ pub mod hour;
 pub mod identity;
 pub mod input;
 pub mod ledger;
+pub mod mark;
 pub mod metering;
 pub mod month;
 pub mod pace;

@@ -23,6 +23,7 @@ use tollkeeper_controller::{
     watch::{Scope, Watched},
 };
 use tollkeeper_core::{clock::Clock, recording::Recorder};
+use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_registry::Registries;
 
@@ -62,6 +63,10 @@ pub(crate) struct Run {
     /// them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
+    /// Folder for the high-water mark of what has been sent: it keeps hours from being sent again after an older backup of the
+    /// ledger was restored. It should outlive the pod. Without it, the mark lasts as long as the process.
+    #[arg(long, env = "TOLLKEEPER_STATE_DIR")]
+    state_dir: Option<PathBuf>,
     #[command(flatten)]
     keep: books::Keep,
     #[command(flatten)]
@@ -195,6 +200,13 @@ impl Run {
             Some(folder) => registries.with_cache(folder.join("artifacts")),
             None => registries,
         })
+    }
+
+    fn marks(&self) -> Result<KeptMarks, Failure> {
+        match self.state_dir.as_deref() {
+            Some(folder) => KeptMarks::open(folder).map_err(Failure::new),
+            None => Ok(KeptMarks::in_memory()),
+        }
     }
 
     fn scope(&self) -> Scope {

@@ -96,12 +96,15 @@ async fn work(
     };
     let ledger =
         Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone()));
+    // Anew in every term: another pod may have written to the volume since.
+    let marks = Arc::new(run.marks()?);
     let sealed = Arc::new(Notify::new());
     let house = House {
         cluster: String::new(),
         clock: parts.clock.clone(),
         inputs: Arc::new(Collector::new(parts.client.clone(), clients, limits)),
         ledger: ledger.clone(),
+        marks: marks.clone(),
         checkpoints: Arc::new(checkpoints(parts)),
     };
     let meters =
@@ -128,6 +131,7 @@ async fn work(
             ledger: ledger.clone(),
             metering,
             pace: Arc::new(Pace::meter_usage(parts.clock.clone())),
+            marks: marks.clone(),
             term: Arc::new(LeaderTerm { epoch, tenure: parts.tenure.clone(), ended: term.clone() }),
         };
         tollkeeper_controller::report::run(

@@ -34,7 +34,10 @@ use tollkeeper_core::{
     plugin::PluginHost as _,
     product::Binding,
 };
-use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
+use tollkeeper_ledger::{
+    marks::KeptMarks,
+    memory::{MemoryCheckpoints, MemoryLedger},
+};
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_simulator::{
     Caller, FaultScript, Settings, SharedSimulator, SimulatedMetering, Simulator, VirtualClock,
@@ -152,6 +155,12 @@ impl Simulate {
     }
 }
 
+/// What a simulation writes its charges in.
+struct Books {
+    ledger: Arc<MemoryLedger>,
+    marks: Arc<KeptMarks>,
+}
+
 /// Runs products through a trace. Relative component files are looked for in `plugins` first.
 pub(super) fn play(
     manifests: &Manifests,
@@ -161,15 +170,15 @@ pub(super) fn play(
     plugins: Option<&Path>,
 ) -> Result<Simulation, Failure> {
     let clock = Arc::new(VirtualClock::starting_at(from));
-    let ledger = Arc::new(MemoryLedger::default());
-    let mut stages = stages(manifests, trace, &clock, &ledger, plugins)?;
+    let books = Books { ledger: Arc::default(), marks: Arc::new(KeptMarks::in_memory()) };
+    let mut stages = stages(manifests, trace, &clock, &books, plugins)?;
     let bindings = bindings(manifests, &stages)?;
     for (key, stage) in &mut stages {
         let own = bindings.get(key).cloned().unwrap_or_default();
         stage.meter.set_bindings(own.into_iter().map(|binding| (binding, false)).collect(), from);
         stage.meter.stop_after(to);
     }
-    let teller = teller(&clock, &ledger, simulator);
+    let teller = teller(&clock, &books, simulator);
     let policies: Policies =
         stages.iter().map(|(key, stage)| (key.clone(), stage.meter.product().policy)).collect();
 
@@ -177,7 +186,7 @@ pub(super) fn play(
     let turns = turns(&clock, &mut stages, &teller, &policies, to + AFTERMATH, &mut problems);
     clock.drive(turns).ok_or_else(|| Failure::new("the simulation came to a stop before its end"))?;
 
-    let entries = entries(&clock, &ledger, stages.keys())?;
+    let entries = entries(&clock, &books.ledger, stages.keys())?;
     Ok(Simulation::new(entries, simulator.lock().view(), problems, (from, to)))
 }
 
@@ -185,7 +194,7 @@ fn stages(
     manifests: &Manifests,
     trace: &Trace,
     clock: &Arc<VirtualClock>,
-    ledger: &Arc<MemoryLedger>,
+    books: &Books,
     plugins: Option<&Path>,
 ) -> Result<BTreeMap<ObjectKey, Stage>, Failure> {
     let host = workshop::host()?;
@@ -198,7 +207,8 @@ fn stages(
             cluster: CLUSTER.to_owned(),
             clock: clock.clone(),
             inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
-            ledger: ledger.clone(),
+            ledger: books.ledger.clone(),
+            marks: books.marks.clone(),
             checkpoints: checkpoints.clone(),
         };
         let plugin = load(&host, manifests, product, plugins)?;
@@ -295,12 +305,13 @@ fn refuse_unmetered(product: &CheckedProduct, others: &BTreeMap<ObjectKey, Stage
     Ok(())
 }
 
-fn teller(clock: &Arc<VirtualClock>, ledger: &Arc<MemoryLedger>, simulator: &SharedSimulator) -> Teller {
+fn teller(clock: &Arc<VirtualClock>, books: &Books, simulator: &SharedSimulator) -> Teller {
     let clock: Arc<dyn Clock> = clock.clone();
     Teller {
-        ledger: ledger.clone(),
+        ledger: books.ledger.clone(),
         metering: Arc::new(SimulatedMetering::new(simulator.clone(), clock.clone(), Caller::pod(POD))),
         pace: Arc::new(Pace::meter_usage(clock.clone())),
+        marks: books.marks.clone(),
         term: Arc::new(Endless),
         clock,
     }

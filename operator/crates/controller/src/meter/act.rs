@@ -11,6 +11,7 @@ use tollkeeper_core::{
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Created, Entry, LedgerError},
+    mark::{Mark, Note, in_doubt},
     plan::seal::{self, LateUsage},
     product::{Binding, LatePolicy},
     quantity::Quantity,
@@ -19,6 +20,8 @@ use tollkeeper_core::{
     settlement::{RecordState, RecordStatus, Settlement},
     usage::HourUsage,
 };
+
+use crate::rollback;
 
 use super::{CHECKPOINT_INTERVAL, Chain, Finding, House, Meter, RETRY, doubt::SecondOpinion};
 
@@ -29,7 +32,7 @@ impl Meter {
     /// Reads what has been sealed and what has been checkpointed. Until both are known, nothing is measured.
     pub(super) async fn restore(&mut self, house: &House) {
         if self.chain.is_none() {
-            match house.ledger.history(&self.product.key, BillingHour::of(Timestamp::UNIX_EPOCH)).await {
+            match self.recall(house).await {
                 Ok(history) => {
                     // A process that died right after a seal has not come to it.
                     self.mark_carried(house, &history).await;
@@ -39,6 +42,7 @@ impl Meter {
                 Err(error) => return self.note_storage(&Finding::new(error.reason(), error)),
             }
         }
+        let rollback = house.marks.of(&self.product.key).rollback();
         let sealed = self.chain.as_ref().and_then(|chain| chain.last.as_ref()).map(|report| report.body.hour);
         let mut problem = None;
         for metered in self.bindings.values_mut().filter(|metered| !metered.restored) {
@@ -47,6 +51,9 @@ impl Meter {
                     metered.tally = tally.unwrap_or_default();
                     if let Some(sealed) = sealed {
                         metered.tally.forget_through(sealed);
+                    }
+                    if let Some(rollback) = rollback {
+                        metered.tally.doubt_through(rollback.through);
                     }
                     metered.restored = true;
                     // Written back before anything is sealed: whoever measured before and is still alive finds itself
@@ -65,6 +72,18 @@ impl Meter {
         if let Some(problem) = problem {
             self.note_storage(&problem);
         }
+    }
+
+    /// What the ledger shows of the product, after it has been compared with what is known to have been sent.
+    async fn recall(&self, house: &House) -> Result<Vec<Entry>, LedgerError> {
+        let product = &self.product.key;
+        rollback::look(house.marks.as_ref(), house.ledger.as_ref(), product, house.clock.now()).await?;
+        let history = house.ledger.history(product, BillingHour::of(Timestamp::UNIX_EPOCH)).await?;
+        let mark = house.marks.of(product);
+        if let Some(note) = history.last().and_then(|newest| Note::of_seen(&mark, newest)) {
+            house.marks.raise(product, note).await?;
+        }
+        Ok(history)
     }
 
     /// Saves what has changed. A binding that another process has taken over is read again before it is measured on.
@@ -155,11 +174,14 @@ impl Meter {
             .or_else(|| self.chain.as_ref().and_then(|chain| chain.last.as_ref()))
             .filter(|report| report.body.hour < hour)
             .cloned();
-        let late = late_usage(&history, self.product.policy.late);
+        let mark = house.marks.of(&self.product.key);
+        let late = late_usage(&history, self.product.policy.late, &mark);
         let plan = self.plan_seal(&house.cluster, hour, previous.as_ref(), &late);
         let mut outcome = None;
         if let Some(report) = plan.report {
             let settlement = Settlement::of(&report, self.product.mode);
+            // A report of such an hour was there before: it is new only because it was lost.
+            let settlement = if mark.covers(hour) { in_doubt(settlement) } else { settlement };
             let sealed =
                 match house.ledger.create_if_absent(&self.product.key.namespace, &report, &settlement).await?
                 {
@@ -287,7 +309,7 @@ fn after(now: Timestamp, interval: SignedDuration) -> Timestamp {
 }
 
 /// Expired usage that no report carries yet, and that the product's policy or a person wants carried.
-fn late_usage(history: &[Entry], policy: LatePolicy) -> Vec<LateUsage> {
+fn late_usage(history: &[Entry], policy: LatePolicy, mark: &Mark) -> Vec<LateUsage> {
     let carried: BTreeSet<_> = history
         .iter()
         .flat_map(|entry| &entry.report.body.records)
@@ -300,6 +322,7 @@ fn late_usage(history: &[Entry], policy: LatePolicy) -> Vec<LateUsage> {
         })
         .filter(|(entry, (record, status))| {
             status.state == RecordState::Expired
+                && !mark.doubts(&entry.report, status)
                 && (policy == LatePolicy::CarryForward || status.is_released())
                 && !carried.contains(&(&record.dimension, entry.report.body.hour))
         })

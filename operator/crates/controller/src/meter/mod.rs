@@ -24,6 +24,7 @@ use tollkeeper_core::{
     identity::{Digest, DimensionName, ObjectKey},
     input::Inputs,
     ledger::Ledger,
+    mark::Marks,
     plan::seal,
     plugin::Plugin,
     product::{Binding, Interval, Product},
@@ -61,6 +62,8 @@ pub struct House {
     pub inputs: Arc<dyn Inputs>,
     /// Holds the sealed hours.
     pub ledger: Arc<dyn Ledger>,
+    /// What is known to have been sent, whatever the ledger says.
+    pub marks: Arc<dyn Marks>,
     /// Holds the open ones.
     pub checkpoints: Arc<dyn Checkpoints>,
 }

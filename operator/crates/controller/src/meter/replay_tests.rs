@@ -16,6 +16,7 @@ use tollkeeper_core::{
     tags::TagSet,
 };
 use tollkeeper_ledger::{
+    marks::KeptMarks,
     memory::{MemoryCheckpoints, MemoryLedger},
     recording::{Bounds, FileRecorder, read},
 };
@@ -111,6 +112,7 @@ impl Bench {
             clock: world.clone(),
             inputs: world.clone(),
             ledger: Arc::new(MemoryLedger::default()),
+            marks: Arc::new(KeptMarks::in_memory()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
         };
         let folder = tempfile::tempdir().unwrap();

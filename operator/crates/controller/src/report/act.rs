@@ -36,6 +36,7 @@ impl Settler {
         if plan.send.is_empty() {
             return Ok(entry);
         }
+        let marked = self.mark(teller, &entry, plan.send.iter().map(|send| send.index)).await;
         let mut answers = BTreeMap::new();
         for (position, Send { index, attempt }) in plan.send.iter().copied().enumerate() {
             let Some(record) = entry.report.body.records.get(index) else { continue };
@@ -48,6 +49,9 @@ impl Settler {
             } else if let Err(breach) = self.guard.permit(&entry, record, &self.sender) {
                 tracing::error!(report = %entry.key(), reason = INVARIANT_BROKEN, %breach, "not sent");
                 not_started(INVARIANT_BROKEN, &breach.to_string())
+            } else if let Err(error) = &marked {
+                tracing::error!(report = %entry.key(), reason = error.reason(), %error, "not sent");
+                not_started(error.reason(), &error.to_string())
             } else {
                 teller.metering.meter_usage(&entry.report.request(record)).await
             };

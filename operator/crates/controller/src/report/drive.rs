@@ -8,6 +8,7 @@ use tollkeeper_core::{
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Entry, Ledger},
+    mark::LEDGER_ROLLED_BACK,
     settlement::{Phase, RecordState, RecordStatus},
 };
 
@@ -95,9 +96,9 @@ fn attention(entry: &Entry) -> Option<Finding> {
     Some(Finding { reason: reason(record), message })
 }
 
-/// Reasons of conditions are bounded: AWS's documented refusals by their names, all else by the record's state.
+/// Reasons of conditions are bounded: AWS's documented refusals and a rollback by their names, all else by the record's state.
 fn reason(record: &RecordStatus) -> &'static str {
-    const REFUSALS: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "CustomerNotEntitledException",
         "DuplicateRequestException",
         "IdempotencyConflictException",
@@ -106,8 +107,9 @@ fn reason(record: &RecordStatus) -> &'static str {
         "InvalidTagException",
         "InvalidUsageAllocationsException",
         "InvalidUsageDimensionException",
+        LEDGER_ROLLED_BACK,
     ];
-    let known = REFUSALS.into_iter().find(|name| record.reason.as_deref() == Some(name));
+    let known = KNOWN.into_iter().find(|name| record.reason.as_deref() == Some(name));
     known.unwrap_or(match record.state {
         RecordState::Rejected => "RecordRejected",
         RecordState::Ambiguous => "RecordAmbiguous",

@@ -5,6 +5,7 @@
 
 mod act;
 mod drive;
+mod rollback;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use tollkeeper_core::{
     guard::Guard,
     identity::ObjectKey,
     ledger::{Entry, Ledger, LedgerError},
+    mark::Marks,
     metering::{Metering, Outcome},
     pace::Pace,
     plan::submission::{self, Sender},
@@ -48,6 +50,8 @@ pub struct Teller {
     pub metering: Arc<dyn Metering>,
     /// How fast AWS may be called.
     pub pace: Arc<Pace>,
+    /// What is known to have been sent, whatever the ledger says.
+    pub marks: Arc<dyn Marks>,
     /// Whether this process may still send.
     pub term: Arc<dyn Term>,
 }
@@ -216,6 +220,7 @@ impl Settler {
 
     async fn settle(&mut self, teller: &Teller, entry: Entry, policy: Policy) -> Result<Entry, LedgerError> {
         let entry = self.write_down(teller, entry).await?;
+        let entry = self.doubt(teller, entry).await?;
         if let Err(breach) = self.guard.inspect(&entry, teller.clock.now()) {
             tracing::error!(report = %entry.key(), reason = INVARIANT_BROKEN, %breach, "nothing is sent for its product");
             return Ok(entry);

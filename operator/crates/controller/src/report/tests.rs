@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -10,14 +10,18 @@ use async_trait::async_trait;
 use tollkeeper_core::{
     hour::BillingHour,
     ledger::Created,
+    mark::{Mark, MarkError, Note},
     metering::{MeterUsage, Refusal},
     product::Mode,
     report::SealedReport,
     settlement::Settlement,
 };
-use tollkeeper_ledger::{conformance::report, memory::MemoryLedger};
+use tollkeeper_ledger::{conformance::report, marks::KeptMarks, memory::MemoryLedger};
 
 use super::*;
+
+#[path = "rollback_tests.rs"]
+mod rollback;
 
 /// Time moves only when somebody waits.
 struct Waiting(Mutex<Timestamp>);
@@ -141,6 +145,7 @@ impl Stage {
             ledger: ledger.clone(),
             metering: aws.clone(),
             pace: Arc::new(Pace::meter_usage(shared.clone())),
+            marks: Arc::new(KeptMarks::in_memory()),
             term: Arc::new(Endless),
             clock: shared,
         };

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ledger::Entry,
+    mark::LEDGER_ROLLED_BACK,
     product::{AmbiguousPolicy, Policy},
     settlement::{Attempt, Claim, RecordState, RecordStatus, Settlement},
 };
@@ -15,6 +16,9 @@ use crate::{
 /// evidence to come first, early enough for retries. Once: what was claimed in this last half hour is not sent by a third
 /// pod, so the policy costs a second charge at most.
 pub const RESEND_BEFORE_DEADLINE: SignedDuration = SignedDuration::from_mins(30);
+
+/// The reason of a record that this policy sends again.
+pub(crate) const NEVER_UNDER_BILL: &str = "NeverUnderBill";
 
 /// Who is sending.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,12 +99,13 @@ fn advance(
 fn resolve(record: RecordStatus, policy: Policy, deadline: Timestamp, now: Timestamp) -> RecordStatus {
     match policy.ambiguous {
         AmbiguousPolicy::NeverUnderBill
-            if now < deadline
+            if record.reason.as_deref() != Some(LEDGER_ROLLED_BACK)
+                && now < deadline
                 && now >= deadline - RESEND_BEFORE_DEADLINE
                 && record.claim.as_ref().is_none_or(|claim| claim.at < deadline - RESEND_BEFORE_DEADLINE) =>
         {
             record.released(
-                "NeverUnderBill",
+                NEVER_UNDER_BILL,
                 "sent again although it may have been taken: the product's policy",
             )
         }

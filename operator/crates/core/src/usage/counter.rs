@@ -26,6 +26,15 @@ struct LastTotal {
     seen: Timestamp,
 }
 
+/// What series have grown by.
+#[derive(PartialEq, Debug, Default)]
+pub(super) struct Increases {
+    /// Since a total that was seen in time.
+    pub(super) sure: BTreeMap<Series, Quantity>,
+    /// Since a total from before the moment until which there is doubt.
+    pub(super) doubtful: BTreeMap<Series, Quantity>,
+}
+
 impl Counters {
     /// Takes the totals of a tick and returns what each series has grown by.
     ///
@@ -37,17 +46,21 @@ impl Counters {
         tick: Timestamp,
         totals: BTreeMap<Source, Quantity>,
         previous_saw_all: bool,
-    ) -> BTreeMap<Series, Quantity> {
+        doubted_until: Option<Timestamp>,
+    ) -> Increases {
         self.0.retain(|_, last| tick.duration_since(last.seen) <= TOTALS_KEPT);
-        let mut increases = BTreeMap::new();
+        let mut increases = Increases::default();
         for (source, total) in totals {
-            let increase = match self.0.get(&source) {
+            let known = self.0.get(&source);
+            let increase = match known {
                 Some(last) if total >= last.total => total.saturating_sub(last.total),
                 Some(_) => total,
                 None if previous_saw_all => total,
                 None => Quantity::ZERO,
             };
-            *increases.entry(source.0.clone()).or_insert(Quantity::ZERO) += increase;
+            let is_doubtful = known.is_some_and(|last| doubted_until.is_some_and(|until| last.seen < until));
+            let series = if is_doubtful { &mut increases.doubtful } else { &mut increases.sure };
+            *series.entry(source.0.clone()).or_insert(Quantity::ZERO) += increase;
             self.0.insert(source, LastTotal { total, seen: tick });
         }
         increases

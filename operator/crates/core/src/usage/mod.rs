@@ -13,7 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::hour::{HourUsage, Part};
-use self::{counter::Counters, hour::Missed};
+use self::{
+    counter::{Counters, Increases},
+    hour::Missed,
+};
 use crate::{
     hour::BillingHour,
     identity::{Digest, DimensionName},
@@ -55,6 +58,10 @@ pub struct Tally {
     #[serde(with = "crate::pairs")]
     gauges: BTreeMap<Series, Quantity>,
     counters: Counters,
+    /// The last hour of which something was sent before an older checkpoint was restored: what counters have grown by since
+    /// may have been billed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubtful: Option<BillingHour>,
     #[serde(with = "hex")]
     plugin_state: Vec<u8>,
     #[serde(with = "crate::pairs")]
@@ -92,6 +99,12 @@ impl Tally {
         self.hours.retain(|open, _| *open > hour);
     }
 
+    /// What counters have grown by since before the end of this hour counts for it, whenever they are seen: this tally was
+    /// restored from a backup that is older than the last send.
+    pub fn doubt_through(&mut self, hour: BillingHour) {
+        self.doubtful = self.doubtful.max(Some(hour));
+    }
+
     /// Commits a successful tick.
     ///
     /// Its gauges replace all of the previous ones and hold until the next tick. Its counters add their increase
@@ -105,7 +118,12 @@ impl Tally {
     ) {
         let previous_saw_all = self.last_complete.is_some_and(|last| interval.after(last) == tick);
         let (gauges, totals) = split(&measurement.readings);
-        let increases = self.counters.advance(tick, totals, previous_saw_all);
+        let doubted_until = self.doubtful.map(BillingHour::end);
+        let Increases { sure, doubtful } =
+            self.counters.advance(tick, totals, previous_saw_all, doubted_until);
+        if let Some(hour) = self.doubtful.filter(|_| !doubtful.is_empty()) {
+            self.hours.entry(hour).or_default().count(doubtful);
+        }
 
         let hour = BillingHour::of(tick);
         let counted = if hour.start() == tick && self.hours.contains_key(&hour.previous()) {
@@ -114,9 +132,9 @@ impl Tally {
             hour
         };
         if let Some(usage) = self.hours.get_mut(&counted) {
-            usage.count(increases);
+            usage.count(sure);
         } else {
-            self.hours.entry(counted).or_default().count(increases);
+            self.hours.entry(counted).or_default().count(sure);
         }
 
         self.gauges = gauges;

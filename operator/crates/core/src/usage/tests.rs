@@ -208,3 +208,16 @@ fn a_checkpoint_brings_back_the_same_tally() {
     let json = serde_json::to_string(&bench.tally).unwrap();
     assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), bench.tally);
 }
+
+#[test]
+fn what_grew_since_before_the_end_of_a_doubtful_hour_counts_for_that_hour() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a"), counter("200", "b")]);
+    bench.tally.doubt_through("2026-11-21T15:00:00Z".parse().unwrap());
+    (0..12).for_each(|_| bench.miss());
+    // At 16:10: one source is back at once, the other later; a new one has no past.
+    bench.tick(vec![counter("110", "a")]);
+    bench.tick(vec![counter("111", "a"), counter("205", "b"), counter("7", "c")]);
+    assert_eq!(bench.folded("15", Fold::Sum), "15.000000");
+    assert_eq!(bench.folded("16", Fold::Sum), "8.000000");
+}

@@ -113,3 +113,58 @@ async fn a_process_that_dies_between_a_carrying_seal_and_its_mark_leaves_the_mar
     assert_eq!(bench.reports().await[0].settlement.records[0].state, RecordState::CarriedForward);
     assert_eq!(bench.sealed().await, 9);
 }
+
+#[tokio::test]
+async fn an_hour_that_an_older_backup_has_forgotten_is_sealed_in_doubt_with_all_that_was_used_since() {
+    let mut bench = Bench::new();
+    let ledger = Arc::new(MemoryLedger::default());
+    bench.house.ledger = ledger.clone();
+    bench.at("14:00", 100).await;
+    bench.at("14:10", 104).await;
+    let (reports, checkpoints) = (ledger.backup(), bench.checkpoints.checkpoints.backup());
+    bench.at("15:00", 109).await;
+    bench.at("15:05", 109).await;
+    bench.send(0).await;
+    bench.at("15:10", 111).await;
+    ledger.restore(reports);
+    bench.checkpoints.checkpoints.restore(checkpoints);
+    bench.crash();
+    for (time, total) in [("15:20", 112), ("15:30", 113), ("16:00", 113), ("16:05", 113)] {
+        bench.at(time, total).await;
+    }
+    let sealed: Vec<_> = bench
+        .reports()
+        .await
+        .iter()
+        .map(|entry| (entry.report.body.records[0].quantity, entry.settlement.records[0].state))
+        .collect();
+    // Nine of the twelve were billed before; nobody can tell how many of the other three were.
+    assert_eq!(sealed, [(12, RecordState::Ambiguous), (1, RecordState::Sealed)]);
+}
+
+#[tokio::test]
+async fn late_usage_that_a_forgotten_hour_has_carried_is_not_carried_again() {
+    let mut bench = Bench::new();
+    let ledger = Arc::new(MemoryLedger::default());
+    bench.house.ledger = ledger.clone();
+    for (time, total) in [("14:00", 100), ("14:10", 104), ("15:00", 104), ("15:05", 104)] {
+        bench.at(time, total).await;
+    }
+    let first = bench.reports().await.remove(0);
+    let expired = first.settlement.clone().with(first.settlement.records[0].clone().expired());
+    ledger.compare_and_swap(&first, &expired).await.unwrap();
+    let (reports, checkpoints) = (ledger.backup(), bench.checkpoints.checkpoints.backup());
+    for (time, total) in [("15:10", 105), ("16:00", 105), ("16:05", 105)] {
+        bench.at(time, total).await;
+    }
+    bench.send(1).await;
+    ledger.restore(reports);
+    bench.checkpoints.checkpoints.restore(checkpoints);
+    bench.crash();
+    for (time, total) in [("16:10", 106), ("16:20", 107), ("17:00", 107), ("17:05", 107)] {
+        bench.at(time, total).await;
+    }
+    let reports = bench.reports().await;
+    assert!(reports.iter().all(|entry| entry.report.body.records[0].carried_from.is_empty()));
+    assert_eq!(reports.last().unwrap().report.body.records[0].quantity, 1);
+}

@@ -12,6 +12,8 @@ use tollkeeper_core::{
     decision::{Author, Wish},
     input::{Collected, Input, InputDeclaration},
     ledger::Entry,
+    mark::Note,
+    plan::submission::{self, Sender},
     plugin::{Manifest, PluginFailure, PluginLimits, Tick},
     product::{AmbiguousPolicy, Dimension, Fold, LatePolicy, Meter as MeterSpec, Mode, Policy, Rounding},
     reading::{Measurement, Reading, Value},
@@ -19,7 +21,10 @@ use tollkeeper_core::{
     tags::TagSet,
     workload::{Selector, Workload},
 };
-use tollkeeper_ledger::memory::{MemoryCheckpoints, MemoryLedger};
+use tollkeeper_ledger::{
+    marks::KeptMarks,
+    memory::{MemoryCheckpoints, MemoryLedger},
+};
 
 use super::*;
 
@@ -158,6 +163,7 @@ impl Bench {
             clock: clock.clone(),
             inputs: Arc::new(NoInputs),
             ledger: Arc::new(MemoryLedger::default()),
+            marks: Arc::new(KeptMarks::in_memory()),
             checkpoints: checkpoints.clone(),
         };
         let meter = Self::meter(&clock, &plugin);
@@ -184,6 +190,17 @@ impl Bench {
 
     async fn reports(&self) -> Vec<Entry> {
         self.house.ledger.history(&product().key, BillingHour::of(Timestamp::UNIX_EPOCH)).await.unwrap()
+    }
+
+    /// As if the records of a report were claimed and about to be sent.
+    async fn send(&self, number: usize) {
+        let entry = self.reports().await.remove(number);
+        let sender = Sender { pod: "pod".into(), epoch: 1 };
+        let plan = submission::plan(&entry, &sender, product().policy, self.clock.now());
+        let claimed = self.house.ledger.compare_and_swap(&entry, &plan.write.unwrap()).await.unwrap();
+        let (key, marks) = (product().key, &self.house.marks);
+        let note = Note::of_sending(&marks.of(&key), &claimed, 0..1).unwrap();
+        marks.raise(&key, note).await.unwrap();
     }
 
     /// Units sealed so far, over all hours.
