@@ -47,10 +47,6 @@ impl Key {
         Self { component: digest.as_str().trim_start_matches("sha256:").to_owned(), engine }
     }
 
-    pub(super) fn is_for(&self, engine: EngineHash) -> bool {
-        self.engine == engine
-    }
-
     /// The name that a file with this content has.
     pub(super) fn name(&self, content: &mut File) -> io::Result<Name> {
         Ok(Name { key: self.clone(), sum: checksum(content)? })

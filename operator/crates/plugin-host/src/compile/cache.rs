@@ -38,8 +38,10 @@ pub(super) struct Cache {
 #[derive(Debug)]
 struct Entry {
     path: PathBuf,
-    /// When the content was checked.
     seen: Stamp,
+    /// Whether the content, as of `seen`, is what the name says. Only what is used is read: a command that starts must not
+    /// wait for plugins of others.
+    checked: bool,
     /// The higher, the later.
     used: u64,
 }
@@ -62,7 +64,7 @@ impl Whole {
 }
 
 impl Cache {
-    /// Opens or makes the folder. What is damaged, unfinished or foreign in it is removed.
+    /// Opens or makes the folder. What is unfinished in it is removed.
     pub(super) fn open(parent: &Path, most: u64, engine: EngineHash) -> io::Result<Self> {
         let folder = parent.join(FOLDER);
         match DirBuilder::new().recursive(true).mode(PRIVATE).create(&folder) {
@@ -78,7 +80,9 @@ impl Cache {
     pub(super) fn find(&mut self, digest: &Digest) -> Option<Whole> {
         let key = Key::new(digest, self.engine);
         let entry = self.entries.get_mut(&key)?;
-        if Stamp::of(&entry.path).ok() != Some(entry.seen) {
+        let unchanged = Stamp::of(&entry.path).ok() == Some(entry.seen);
+        entry.checked = unchanged && (entry.checked || is_named_by_content(&entry.path));
+        if !entry.checked {
             self.discard(digest);
             return None;
         }
@@ -103,7 +107,7 @@ impl Cache {
         file.sync_all()?;
         finished.persist(&path).map_err(|error| error.error)?;
         File::open(&self.folder)?.sync_all()?;
-        self.note(key.clone(), path.clone(), Stamp::of(&path)?);
+        self.note(key.clone(), path.clone(), Stamp::of(&path)?, true);
         self.make_room(&key);
         Ok(Whole(path))
     }
@@ -119,11 +123,8 @@ impl Cache {
             let item = item?;
             let (path, text) = (item.path(), item.file_name().to_string_lossy().into_owned());
             let stamp = Stamp::of(&path).ok();
-            let name = Name::parse(&text).filter(|name| {
-                // Code for another engine is only counted: an older version may come back and use it.
-                stamp.is_some() && (!name.key.is_for(self.engine) || name.matches(&path).unwrap_or(false))
-            });
-            match (name, stamp) {
+            // Code for another engine is only counted: an older version may come back and use it.
+            match (Name::parse(&text), stamp) {
                 (Some(name), Some(stamp)) => found.push((stamp, name.key, path)),
                 _ if Name::is_claimed_by(&text) || is_left_behind(&text) => remove_file(&path),
                 _ => {}
@@ -132,14 +133,14 @@ impl Cache {
         // When they were last used before is not known; the newest are kept longest.
         found.sort_by_key(|(stamp, ..)| stamp.changed);
         for (stamp, key, path) in found {
-            self.note(key, path, stamp);
+            self.note(key, path, stamp, false);
         }
         Ok(())
     }
 
-    fn note(&mut self, key: Key, path: PathBuf, seen: Stamp) {
+    fn note(&mut self, key: Key, path: PathBuf, seen: Stamp, checked: bool) {
         self.uses += 1;
-        let old = self.entries.insert(key, Entry { path: path.clone(), seen, used: self.uses });
+        let old = self.entries.insert(key, Entry { path: path.clone(), seen, checked, used: self.uses });
         if let Some(old) = old.filter(|old| old.path != path) {
             remove_file(&old.path);
         }
@@ -181,6 +182,11 @@ impl Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
+}
+
+fn is_named_by_content(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
+    name.is_some_and(|name| name.matches(path).unwrap_or(false))
 }
 
 /// Whoever may write here may run code in this process.
