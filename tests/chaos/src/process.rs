@@ -7,10 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::{
-    meter::{self, Assignment, House, LoadedPlugin},
+    meter::{self, Assignment, Finding, House, LoadedPlugin},
     report::{self, Policies, Settler, Teller, Term},
     roster::Roster,
 };
@@ -40,7 +40,9 @@ pub(crate) struct Process {
     pub(crate) suspended_until: Option<Timestamp>,
     pub(crate) stop: CancellationToken,
     pub(crate) term: Arc<ProcessTerm>,
-    pub(crate) roster: Arc<Roster>,
+    roster: Arc<Roster>,
+    changes: broadcast::Receiver<ObjectKey>,
+    attention: Option<Finding>,
     assignment: watch::Sender<Assignment>,
     future: Pin<Box<dyn Future<Output = ()>>>,
     hand: Hand,
@@ -119,7 +121,9 @@ impl Process {
             suspended_until: None,
             stop,
             term,
+            changes: roster.changes(),
             roster,
+            attention: None,
             assignment,
             future: Box::pin(future),
             hand,
@@ -128,7 +132,12 @@ impl Process {
 
     /// Lets it go on until it waits. Whether it has ended.
     pub(crate) fn poll(&mut self) -> bool {
-        matches!(poll_once(self.future.as_mut()), Poll::Ready(()))
+        let has_ended = matches!(poll_once(self.future.as_mut()), Poll::Ready(()));
+        if !self.changes.is_empty() {
+            self.changes = self.changes.resubscribe();
+            self.attention = self.roster.of(&product_key()).and_then(|progress| progress.attention);
+        }
+        has_ended
     }
 
     /// Hands it another plugin.
@@ -138,15 +147,14 @@ impl Process {
     }
 
     /// What its own guard has found broken.
-    pub(crate) fn breach(&self) -> Option<String> {
-        let all = self.roster.all().into_values();
-        let found = all.filter_map(|progress| progress.attention).find(|one| one.reason == "InvariantBroken");
-        found.map(|finding| finding.message)
+    pub(crate) fn breach(&self) -> Option<&str> {
+        let found = self.attention.as_ref().filter(|finding| finding.reason == "InvariantBroken");
+        found.map(|finding| finding.message.as_str())
     }
 
     /// Whether it says that a record needs a person.
     pub(crate) fn is_loud(&self) -> bool {
-        self.roster.all().values().any(|progress| progress.attention.is_some())
+        self.attention.is_some()
     }
 }
 

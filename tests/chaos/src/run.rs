@@ -315,15 +315,15 @@ impl Stage {
         let can_speak = now >= state.api_down_until
             && state.skew.is_zero()
             && self.processes.iter().any(|process| process.suspended_until.is_none());
-        // Rarely asked: only what is loud can be a breach.
-        if state.oracle.is_anything_needed() || now.as_second() % 3600 < 2 {
-            for breach in self.processes.iter().filter_map(Process::breach) {
-                state.oracle.breach("Guard", now, &breach);
-            }
+        for breach in self.processes.iter().filter_map(Process::breach) {
+            state.oracle.breach("Guard", now, breach);
         }
         let is_fine = !state.oracle.is_anything_needed() || !can_speak;
         let is_said = is_fine || self.processes.iter().any(Process::is_loud);
-        state.oracle.note_loudness(is_said, now);
+        if let Some(last) = state.oracle.note_loudness(is_said, now) {
+            // Looked at right after the minute, whatever else happens then.
+            self.world.clock.await_moment(last + SignedDuration::from_nanos(1));
+        }
     }
 
     fn entries(&self) -> Vec<Entry> {

@@ -108,6 +108,10 @@ impl World {
         self.clock.now()
     }
 
+    pub(crate) fn skew(&self) -> SignedDuration {
+        self.state().skew
+    }
+
     /// Counts an effect and returns what the schedule does to it.
     pub(crate) fn fate(&self, step: Step) -> Option<Deed> {
         let mut state = self.state();

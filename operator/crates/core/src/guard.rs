@@ -13,7 +13,7 @@ use crate::{
     ledger::Entry,
     plan::submission::Sender,
     quantity::Quantity,
-    report::{SealedRecord, canonical},
+    report::{SealedRecord, SealedReport, canonical},
     settlement::{RecordState, RecordStatus, Settlement},
 };
 
@@ -34,7 +34,7 @@ pub struct Guard {
 #[derive(Debug)]
 struct Seen {
     version: String,
-    hash: Digest,
+    report: SealedReport,
     settlement: Settlement,
     until: Timestamp,
 }
@@ -46,30 +46,29 @@ impl Guard {
         if let Some(breach) = self.breaches.get(&product) {
             return Err(breach.clone());
         }
+        let key = entry.key();
         // The same version is the same content: an hour that waits for AWS is looked at every few seconds.
-        if self.seen.get(&entry.key()).is_some_and(|seen| seen.version == entry.version) {
+        if self.seen.get(&key).is_some_and(|seen| seen.version == entry.version) {
             return Ok(());
         }
         self.forget(now);
         if now < entry.report.body.hour.end() {
             // Not for good: a clock that was set back is set right again.
             let message = "its hour is not over by this process's clock".to_owned();
-            return Err(Violation { invariant: "Closed", report: entry.key().to_string(), message });
+            return Err(Violation { invariant: "Closed", report: key.to_string(), message });
         }
-        let problem = problem(entry).or_else(|| self.contradiction(entry));
+        let seen = self.seen.get(&key);
+        let problem = problem(entry, seen).or_else(|| contradiction(entry, seen?));
         if let Some((invariant, message)) = problem {
-            return Err(
-                self.halt(&product, Violation { invariant, report: entry.key().to_string(), message })
-            );
+            return Err(self.halt(&product, Violation { invariant, report: key.to_string(), message }));
         }
-        let until = entry.report.deadline() + REMEMBERED_AFTER_DEADLINE;
         let seen = Seen {
             version: entry.version.clone(),
-            hash: entry.report.hash.clone(),
+            report: entry.report.clone(),
             settlement: entry.settlement.clone(),
-            until,
+            until: entry.report.deadline() + REMEMBERED_AFTER_DEADLINE,
         };
-        self.seen.insert(entry.key(), seen);
+        self.seen.insert(key, seen);
         Ok(())
     }
 
@@ -126,23 +125,22 @@ impl Guard {
         self.requests.retain(|_, (_, until)| *until > now);
         self.seen.retain(|_, seen| seen.until > now);
     }
+}
 
-    /// What a report says now against what it said before.
-    fn contradiction(&self, entry: &Entry) -> Option<(&'static str, String)> {
-        let seen = self.seen.get(&entry.key())?;
-        if seen.hash != entry.report.hash {
-            return Some(("I2", "it was sealed with other content".to_owned()));
-        }
-        let mut pairs = seen.settlement.records.iter().zip(&entry.settlement.records);
-        let went_back = pairs.find(|(before, after)| {
-            let was_final = before.state.is_terminal() && before.state != after.state;
-            was_final || is_undone(before, after)
-        });
-        went_back.map(|(before, after)| {
-            let (dimension, was, is) = (&before.dimension, before.state, after.state);
-            ("I5", format!("{dimension} was {was:?} and is {is:?}; was an older backup restored?"))
-        })
+/// What a report says now against what it said before.
+fn contradiction(entry: &Entry, seen: &Seen) -> Option<(&'static str, String)> {
+    if seen.report.hash != entry.report.hash {
+        return Some(("I2", "it was sealed with other content".to_owned()));
     }
+    let mut pairs = seen.settlement.records.iter().zip(&entry.settlement.records);
+    let went_back = pairs.find(|(before, after)| {
+        let was_final = before.state.is_terminal() && before.state != after.state;
+        was_final || is_undone(before, after)
+    });
+    went_back.map(|(before, after)| {
+        let (dimension, was, is) = (&before.dimension, before.state, after.state);
+        ("I5", format!("{dimension} was {was:?} and is {is:?}; was an older backup restored?"))
+    })
 }
 
 /// Whether a claim is gone although nobody has answered or released it: only a backup does that.
@@ -153,10 +151,10 @@ fn is_undone(before: &RecordStatus, after: &RecordStatus) -> bool {
         && after.reason.is_none()
 }
 
-/// What is wrong with a report by itself.
-fn problem(entry: &Entry) -> Option<(&'static str, String)> {
+/// What is wrong with a report by itself. What was sealed is hashed once: a report that is equal to one that was intact is too.
+fn problem(entry: &Entry, seen: Option<&Seen>) -> Option<(&'static str, String)> {
     let report = &entry.report;
-    if !report.is_intact() {
+    if seen.is_none_or(|seen| seen.report != *report) && !report.is_intact() {
         return Some(("Chain", "its content is not what was sealed: the hash differs".to_owned()));
     }
     let (records, statuses) = (&report.body.records, &entry.settlement.records);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Seconds in an hour.
@@ -45,7 +45,8 @@ impl BillingHour {
 
     /// As in the names of reports: `2026112114`.
     pub fn compact(self) -> String {
-        self.start().strftime("%Y%m%d%H").to_string()
+        let start = Offset::UTC.to_datetime(self.start());
+        format!("{:04}{:02}{:02}{:02}", start.year(), start.month(), start.day(), start.hour())
     }
 }
 

@@ -1,7 +1,10 @@
 //! A ledger in memory: for `tollkeeper simulate` and for tests. It forgets everything at the end of the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{
+        BTreeMap,
+        btree_map::Entry::{Occupied, Vacant},
+    },
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -55,12 +58,10 @@ impl Ledger for MemoryLedger {
             settlement: settlement.clone(),
             version: "1".to_owned(),
         };
-        let mut entries = self.entries();
-        if let Some(existing) = entries.get(&entry.key()) {
-            return Ok(Created::Existing(existing.clone()));
+        match self.entries().entry(entry.key()) {
+            Occupied(existing) => Ok(Created::Existing(existing.get().clone())),
+            Vacant(free) => Ok(Created::New(free.insert(entry).clone())),
         }
-        entries.insert(entry.key(), entry.clone());
-        Ok(Created::New(entry))
     }
 
     async fn compare_and_swap(&self, entry: &Entry, settlement: &Settlement) -> Result<Entry, LedgerError> {
@@ -86,7 +87,8 @@ impl Ledger for MemoryLedger {
             .filter(|entry| entry.settlement.phase() != Phase::Settled)
             .cloned()
             .collect();
-        open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
+        // They come by their keys, and the sort keeps that order among equals.
+        open.sort_by_key(|entry| entry.report.deadline());
         Ok(open)
     }
 
