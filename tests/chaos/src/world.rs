@@ -1,7 +1,7 @@
 //! What all processes of a run share: time, the store, AWS, the workload, and the schedule of faults.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -33,6 +33,10 @@ pub(crate) struct World {
     pub(crate) checkpoints: MemoryCheckpoints,
     pub(crate) aws: SharedSimulator,
     pub(crate) schedule: Schedule,
+    /// What the schedule does to the nth effect of a kind.
+    fates: BTreeMap<(Step, u32), Deed>,
+    /// Effects with a stale read among their fates.
+    pub(crate) stale: BTreeSet<Step>,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) start: Timestamp,
     state: Mutex<State>,
@@ -80,6 +84,12 @@ impl World {
             checkpoints: MemoryCheckpoints::default(),
             aws: SharedSimulator::new(Simulator::new(settings)),
             schedule: schedule.clone(),
+            fates: fates(schedule),
+            stale: fates(schedule)
+                .into_iter()
+                .filter(|(_, deed)| *deed == Deed::Stale)
+                .map(|((step, _), _)| step)
+                .collect(),
             mutant,
             start,
             state: Mutex::new(State {
@@ -118,10 +128,7 @@ impl World {
         let count = state.counts.entry(step).or_default();
         *count += 1;
         let number = *count;
-        let deed = self.schedule.faults.iter().find_map(|fault| match fault {
-            Fault::At { step: at, nth, deed } if *at == step && *nth == number => Some(*deed),
-            _ => None,
-        });
+        let deed = self.fates.get(&(step, number)).copied();
         if let Some(deed) = deed {
             state.fired.push(Cell::At(step, deed));
             drop(state);
@@ -145,4 +152,15 @@ impl World {
             self.state().trace.push(line);
         }
     }
+}
+
+/// The first fault of an effect is its fate; it has only one.
+fn fates(schedule: &Schedule) -> BTreeMap<(Step, u32), Deed> {
+    let mut fates = BTreeMap::new();
+    for fault in &schedule.faults {
+        if let Fault::At { step, nth, deed } = *fault {
+            fates.entry((step, nth)).or_insert(deed);
+        }
+    }
+    fates
 }

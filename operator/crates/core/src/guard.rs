@@ -42,10 +42,7 @@ struct Seen {
 impl Guard {
     /// Looks at a report as the ledger has it now. Once a breach is found, its product is halted.
     pub fn inspect(&mut self, entry: &Entry, now: Timestamp) -> Result<(), Violation> {
-        let product = entry.product();
-        if let Some(breach) = self.breaches.get(&product) {
-            return Err(breach.clone());
-        }
+        self.check_halted(entry)?;
         let key = entry.key();
         // The same version is the same content: an hour that waits for AWS is looked at every few seconds.
         if self.seen.get(&key).is_some_and(|seen| seen.version == entry.version) {
@@ -60,7 +57,7 @@ impl Guard {
         let seen = self.seen.get(&key);
         let problem = problem(entry, seen).or_else(|| contradiction(entry, seen?));
         if let Some((invariant, message)) = problem {
-            return Err(self.halt(&product, Violation { invariant, report: key.to_string(), message }));
+            return Err(self.halt(entry, Violation { invariant, report: key.to_string(), message }));
         }
         let seen = Seen {
             version: entry.version.clone(),
@@ -75,10 +72,7 @@ impl Guard {
     /// Whether a record may be sent now: it is claimed, by this very pod, in no later epoch than its own, and what is sent
     /// is what was sent before.
     pub fn permit(&mut self, entry: &Entry, record: &SealedRecord, sender: &Sender) -> Result<(), Violation> {
-        let product = entry.product();
-        if let Some(breach) = self.breaches.get(&product) {
-            return Err(breach.clone());
-        }
+        self.check_halted(entry)?;
         let request = entry.report.request(record);
         let json = serde_json::to_value(&request).unwrap_or_default();
         let digest = Digest::of(canonical(&json).as_bytes());
@@ -105,7 +99,7 @@ impl Guard {
         };
         match problem {
             Some((invariant, message)) => {
-                Err(self.halt(&product, Violation { invariant, report: entry.key().to_string(), message }))
+                Err(self.halt(entry, Violation { invariant, report: entry.key().to_string(), message }))
             }
             None => Ok(()),
         }
@@ -116,8 +110,15 @@ impl Guard {
         self.breaches.get(product)
     }
 
-    fn halt(&mut self, product: &ObjectKey, violation: Violation) -> Violation {
-        self.breaches.insert(product.clone(), violation.clone());
+    fn check_halted(&self, entry: &Entry) -> Result<(), Violation> {
+        if self.breaches.is_empty() {
+            return Ok(());
+        }
+        self.breaches.get(&entry.product()).cloned().map_or(Ok(()), Err)
+    }
+
+    fn halt(&mut self, entry: &Entry, violation: Violation) -> Violation {
+        self.breaches.insert(entry.product(), violation.clone());
         violation
     }
 

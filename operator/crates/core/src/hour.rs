@@ -46,7 +46,8 @@ impl BillingHour {
     /// As in the names of reports: `2026112114`.
     pub fn compact(self) -> String {
         let start = Offset::UTC.to_datetime(self.start());
-        format!("{:04}{:02}{:02}{:02}", start.year(), start.month(), start.day(), start.hour())
+        let day = i64::from(start.year()) * 10_000 + i64::from(start.month()) * 100 + i64::from(start.day());
+        format!("{:010}", day * 100 + i64::from(start.hour()))
     }
 }
 

@@ -129,7 +129,7 @@ pub struct SealedReport {
 
 /// The name of the report of a product's hour. Deterministic: creating it a second time fails.
 pub fn report_name(product: &str, hour: BillingHour) -> String {
-    format!("{product}-{}", hour.compact())
+    [product, &hour.compact()].join("-")
 }
 
 impl ReportBody {

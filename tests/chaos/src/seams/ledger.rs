@@ -13,7 +13,7 @@ use tollkeeper_core::{
 
 use super::hand::{Hand, Refusals};
 use crate::{
-    cell::{Cell, Deed, Step},
+    cell::{Deed, Step},
     mutant::Mutant,
 };
 
@@ -49,7 +49,7 @@ impl ChaosLedger {
             return Err(unavailable());
         }
         let found = read.await?;
-        if !self.hand.world.schedule.has(|cell| cell == Cell::At(step, Deed::Stale)) {
+        if !self.hand.world.stale.contains(&step) {
             return Ok(found);
         }
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
