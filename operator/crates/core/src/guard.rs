@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// How long after its deadline a report is remembered: nothing is sent for it any more, and it must not come back to life
-/// while a late answer is written down.
+/// while a late answer is written down. One that waits for a person long after that is remembered from look to look, so that it
+/// is not hashed at each of them.
 const REMEMBERED_AFTER_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Watches over what one process sends.
@@ -63,7 +64,7 @@ impl Guard {
             version: entry.version.clone(),
             report: entry.report.clone(),
             settlement: entry.settlement.clone(),
-            until: entry.report.deadline() + REMEMBERED_AFTER_DEADLINE,
+            until: entry.report.deadline().max(now) + REMEMBERED_AFTER_DEADLINE,
         };
         self.seen.insert(key, seen);
         Ok(())
