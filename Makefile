@@ -52,6 +52,10 @@ SEEDS ?= 100000
 chaos: ## run SEEDS schedules of faults through metering and settling, and show how often each fault was met
 	cargo run --release --locked --package tollkeeper-chaos -- --seeds $(SEEDS)
 
+.PHONY: chaos-year
+chaos-year: ## a year of one product with a fault a day, on one thread
+	cargo run --release --locked --package tollkeeper-chaos -- --seeds 1 --hours 8760 --threads 1
+
 .PHONY: test-guests
 test-guests:
 	for guest in $(GUESTS); do cargo test $(GUEST) "$$guest"; done

@@ -28,6 +28,9 @@ struct Arguments {
     /// A schedule from a file, event by event.
     #[arg(long)]
     schedule: Option<PathBuf>,
+    /// Hours of workload in each run, with a fault a day, instead of two to five with up to six faults.
+    #[arg(long, conflicts_with = "schedule")]
+    hours: Option<u32>,
     /// Put a defect back.
     #[arg(long)]
     mutant: Option<Mutant>,
@@ -36,10 +39,16 @@ struct Arguments {
     threads: u64,
 }
 
+impl Arguments {
+    fn schedule_of(&self, seed: u64) -> Schedule {
+        self.hours.map_or_else(|| Schedule::of(seed), |hours| Schedule::lasting(hours, seed))
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let one = match (&arguments.seed, &arguments.schedule) {
-        (Some(seed), _) => Some(Schedule::of(*seed)),
+        (Some(seed), _) => Some(arguments.schedule_of(*seed)),
         (None, Some(path)) => match read(path) {
             Ok(schedule) => Some(schedule),
             Err(problem) => {
@@ -81,7 +90,7 @@ fn sweep(arguments: &Arguments) -> ExitCode {
             if seed >= end {
                 return (table, broken);
             }
-            let verdict = run(&Schedule::of(seed), arguments.mutant, false);
+            let verdict = run(&arguments.schedule_of(seed), arguments.mutant, false);
             table.add(&verdict);
             if let Some(first) = verdict.violations.first() {
                 broken.push((seed, first.clone()));
@@ -104,7 +113,7 @@ fn sweep(arguments: &Arguments) -> ExitCode {
     println!("{} seeds broke an invariant", broken.len());
     broken.iter().take(40).for_each(|(seed, violation)| println!("seed {seed}: {violation}"));
     let Some((seed, _)) = broken.first() else { return ExitCode::SUCCESS };
-    let small = shrink(&Schedule::of(*seed), arguments.mutant);
+    let small = shrink(&arguments.schedule_of(*seed), arguments.mutant);
     println!("the first of them, shrunk:\n{}", serde_yaml::to_string(&small).unwrap_or_default());
     ExitCode::FAILURE
 }

@@ -187,17 +187,18 @@ impl Oracle {
         !self.needy.is_empty()
     }
 
-    /// Whether what needs a person is said within a minute. Called at every step.
-    pub(crate) fn note_loudness(&mut self, is_said: bool, now: Timestamp) {
+    /// Whether what needs a person is said within a minute. Called at every step. Returns until when silence is borne.
+    pub(crate) fn note_loudness(&mut self, is_said: bool, now: Timestamp) -> Option<Timestamp> {
         if is_said {
             self.silent_since = None;
-            return;
+            return None;
         }
         let since = *self.silent_since.get_or_insert(now);
         if now.duration_since(since) > LOUD_WITHIN {
             self.breach("I7", now, &format!("a record needs a person since {since} and nothing says so"));
-            self.silent_since = None;
+            self.silent_since = Some(now);
         }
+        self.silent_since.map(|since| since + LOUD_WITHIN)
     }
 }
 

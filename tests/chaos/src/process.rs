@@ -2,19 +2,23 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::Poll,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
 };
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::{
-    meter::{self, Assignment, House, LoadedPlugin},
+    meter::{self, Assignment, Finding, House, LoadedPlugin},
     report::{self, Policies, Settler, Teller, Term},
     roster::Roster,
 };
 use tollkeeper_core::{
+    clock::Clock as _,
     identity::{Digest, ObjectKey},
     pace::Pace,
     plan::submission::Sender,
@@ -23,7 +27,7 @@ use tollkeeper_core::{
     tags::TagSet,
     workload::{Selector, Workload as BoundWorkload},
 };
-use tollkeeper_simulator::poll_once;
+use tollkeeper_simulator::VirtualClock;
 
 use crate::{
     mutant::Mutant,
@@ -40,10 +44,48 @@ pub(crate) struct Process {
     pub(crate) suspended_until: Option<Timestamp>,
     pub(crate) stop: CancellationToken,
     pub(crate) term: Arc<ProcessTerm>,
-    pub(crate) roster: Arc<Roster>,
+    roster: Arc<Roster>,
+    changes: broadcast::Receiver<ObjectKey>,
+    attention: Option<Finding>,
     assignment: watch::Sender<Assignment>,
-    future: Pin<Box<dyn Future<Output = ()>>>,
+    /// The meter, and the settler.
+    tasks: [Task; 2],
     hand: Hand,
+}
+
+/// One task of a process: polled when its moment has come or something has woken it.
+struct Task {
+    /// `None` once it has ended.
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    woken: Arc<Woken>,
+    waker: Waker,
+    due: Option<Timestamp>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Task {
+    fn new(future: impl Future<Output = ()> + 'static) -> Self {
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        Self { future: Some(Box::pin(future)), waker: woken.clone().into(), woken, due: None }
+    }
+
+    fn poll(&mut self, clock: &VirtualClock) {
+        let is_due = self.due.is_some_and(|due| due <= clock.now());
+        let is_woken = self.woken.0.swap(false, Ordering::Relaxed);
+        let Some(future) = self.future.as_mut().filter(|_| is_due || is_woken) else { return };
+        clock.forget_waits();
+        if future.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
+            self.future = None;
+        }
+        self.due = clock.awaited().filter(|_| self.future.is_some());
+    }
 }
 
 /// A term that ends when the lease would.
@@ -105,14 +147,10 @@ impl Process {
         let policies: Policies = [(product.key.clone(), product.policy)].into();
         let (assignment, assigned) = watch::channel(assigned(product, &hand, plugin));
         let (roster, sealed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
-        let future = {
+        let metering = meter::run(house, roster.clone(), sealed.clone(), None, assigned, stop.clone());
+        let settling = {
             let (roster, stop) = (roster.clone(), stop.clone());
-            async move {
-                let metering =
-                    meter::run(house, roster.clone(), sealed.clone(), None, assigned, stop.clone());
-                let settling = report::run(settler, teller, || policies.clone(), &roster, &sealed, &stop);
-                futures::join!(metering, settling);
-            }
+            async move { report::run(settler, teller, || policies.clone(), &roster, &sealed, &stop).await }
         };
         let pod = pod.to_owned();
         Self {
@@ -121,16 +159,35 @@ impl Process {
             suspended_until: None,
             stop,
             term,
+            changes: roster.changes(),
             roster,
+            attention: None,
             assignment,
-            future: Box::pin(future),
+            tasks: [Task::new(metering), Task::new(settling)],
             hand,
         }
     }
 
     /// Lets it go on until it waits. Whether it has ended.
     pub(crate) fn poll(&mut self) -> bool {
-        matches!(poll_once(self.future.as_mut()), Poll::Ready(()))
+        for task in &mut self.tasks {
+            task.poll(&self.hand.world.clock);
+        }
+        if !self.changes.is_empty() {
+            self.changes = self.changes.resubscribe();
+            self.attention = self.roster.of(&product_key()).and_then(|progress| progress.attention);
+        }
+        self.tasks.iter().all(|task| task.future.is_none())
+    }
+
+    /// Something happened that it may notice, whatever it waits for.
+    pub(crate) fn wake(&self) {
+        self.tasks.iter().for_each(|task| task.waker.wake_by_ref());
+    }
+
+    /// The next moment that it waits for.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.suspended_until.or_else(|| self.tasks.iter().filter_map(|task| task.due).min())
     }
 
     /// Hands it another plugin.
@@ -140,15 +197,14 @@ impl Process {
     }
 
     /// What its own guard has found broken.
-    pub(crate) fn breach(&self) -> Option<String> {
-        let all = self.roster.all().into_values();
-        let found = all.filter_map(|progress| progress.attention).find(|one| one.reason == "InvariantBroken");
-        found.map(|finding| finding.message)
+    pub(crate) fn breach(&self) -> Option<&str> {
+        let found = self.attention.as_ref().filter(|finding| finding.reason == "InvariantBroken");
+        found.map(|finding| finding.message.as_str())
     }
 
     /// Whether it says that a record needs a person.
     pub(crate) fn is_loud(&self) -> bool {
-        self.roster.all().values().any(|progress| progress.attention.is_some())
+        self.attention.is_some()
     }
 }
 

@@ -123,15 +123,18 @@ impl Stage {
     /// Whether everything came to a stop before the end.
     fn play(&mut self, end: Timestamp) -> bool {
         while self.world.now() < end {
-            self.world.clock.forget_waits();
-            self.run_due_events();
-            self.poll_processes();
-            self.ensure_a_leader();
-            self.listen();
-            for (moment, _) in &self.agenda {
-                self.world.clock.await_moment(*moment);
+            let something_happened = self.run_due_events();
+            let somebody_stopped = self.poll_processes();
+            if something_happened || somebody_stopped {
+                self.ensure_a_leader();
             }
-            self.world.clock.await_moment(end);
+            let silence_ends = self.listen();
+            let moments = self.agenda.iter().map(|(moment, _)| *moment);
+            let moments = moments.chain(self.processes.iter().filter_map(Process::next));
+            self.world.clock.forget_waits();
+            for moment in moments.chain(silence_ends).chain([end]) {
+                self.world.clock.await_moment(moment);
+            }
             if self.world.clock.advance().is_none() {
                 return true;
             }
@@ -139,8 +142,12 @@ impl Stage {
         false
     }
 
-    fn run_due_events(&mut self) {
+    /// Whether anything was due.
+    fn run_due_events(&mut self) -> bool {
         let now = self.world.now();
+        if self.agenda.iter().all(|(moment, _)| *moment > now) {
+            return false;
+        }
         let (due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.agenda).into_iter().partition(|(moment, _)| *moment <= now);
         self.agenda = later;
@@ -157,6 +164,8 @@ impl Stage {
                 Event::ClockIsRight => self.world.state().skew = SignedDuration::ZERO,
             }
         }
+        self.processes.iter().for_each(Process::wake);
+        true
     }
 
     /// One process a pod: a container starts again, and a term begins, only when what was there before has ended.
@@ -213,26 +222,31 @@ impl Stage {
         self.agenda.push((now + SKEWED_FOR, Event::ClockIsRight));
     }
 
-    fn poll_processes(&mut self) {
+    /// Whether a process ended, died or was suspended.
+    fn poll_processes(&mut self) -> bool {
         let now = self.world.now();
         let mut ended = Vec::new();
         for process in &mut self.processes {
             if let Some(until) = process.suspended_until {
                 if now < until {
-                    self.world.clock.await_moment(until);
                     continue;
                 }
                 process.suspended_until = None;
+                process.wake();
             }
             if process.poll() {
                 ended.push(process.number);
             }
         }
-        self.processes.retain(|process| !ended.contains(&process.number));
         let orders = std::mem::take(&mut self.world.state().orders);
+        if ended.is_empty() && orders.is_empty() {
+            return false;
+        }
+        self.processes.retain(|process| !ended.contains(&process.number));
         for (number, order) in orders {
             self.obey(number, order, now);
         }
+        true
     }
 
     fn obey(&mut self, number: usize, order: Order, now: Timestamp) {
@@ -308,22 +322,21 @@ impl Stage {
         }
     }
 
-    /// I7: whether somebody says what needs a person.
-    fn listen(&mut self) {
+    /// I7: whether somebody says what needs a person. Returns when silence has lasted too long, if it lasts.
+    fn listen(&mut self) -> Option<Timestamp> {
         let now = self.world.now();
         let mut state = self.world.state();
         let can_speak = now >= state.api_down_until
             && state.skew.is_zero()
             && self.processes.iter().any(|process| process.suspended_until.is_none());
-        // Rarely asked: only what is loud can be a breach.
-        if state.oracle.is_anything_needed() || now.as_second() % 3600 < 2 {
-            for breach in self.processes.iter().filter_map(Process::breach) {
-                state.oracle.breach("Guard", now, &breach);
-            }
+        for breach in self.processes.iter().filter_map(Process::breach) {
+            state.oracle.breach("Guard", now, breach);
         }
         let is_fine = !state.oracle.is_anything_needed() || !can_speak;
         let is_said = is_fine || self.processes.iter().any(Process::is_loud);
-        state.oracle.note_loudness(is_said, now);
+        let borne_until = state.oracle.note_loudness(is_said, now)?;
+        // Looked at right after the minute, whatever else happens then.
+        Some(borne_until + SignedDuration::from_nanos(1))
     }
 
     fn entries(&self) -> Vec<Entry> {

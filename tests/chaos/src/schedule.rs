@@ -84,6 +84,17 @@ impl Schedule {
         Self { seed, setting, faults }
     }
 
+    /// The schedule of a seed for a long run: a fault a day on average, of any kind, and no fewer than a short one has.
+    pub fn lasting(hours: u32, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let setting = Setting { hours, ..setting(&mut random) };
+        let cells = Cell::all();
+        let faults = (0..u64::from(hours / 24).max(MOST_FAULTS)).filter_map(|_| random.pick(&cells).copied());
+        let faults = faults.collect::<Vec<_>>().into_iter();
+        let faults = faults.map(|cell| fault(cell, &setting, &mut random)).collect();
+        Self { seed, setting, faults }
+    }
+
     /// A schedule with one fault of a cell, and what it takes to get there.
     pub fn around(cell: Cell, seed: u64) -> Self {
         let mut random = Random::new(seed);

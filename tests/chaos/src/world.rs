@@ -1,7 +1,7 @@
 //! What all processes of a run share: time, the store, AWS, the workload, and the schedule of faults.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -38,6 +38,10 @@ pub(crate) struct World {
     pub(crate) marks: Arc<KeptMarks>,
     pub(crate) aws: SharedSimulator,
     pub(crate) schedule: Schedule,
+    /// What the schedule does to the nth effect of a kind.
+    fates: BTreeMap<(Step, u32), Deed>,
+    /// Effects with a stale read among their fates.
+    pub(crate) stale: BTreeSet<Step>,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) start: Timestamp,
     state: Mutex<State>,
@@ -86,6 +90,12 @@ impl World {
             marks: Arc::new(KeptMarks::in_memory()),
             aws: SharedSimulator::new(Simulator::new(settings)),
             schedule: schedule.clone(),
+            fates: fates(schedule),
+            stale: fates(schedule)
+                .into_iter()
+                .filter(|(_, deed)| *deed == Deed::Stale)
+                .map(|((step, _), _)| step)
+                .collect(),
             mutant,
             start,
             state: Mutex::new(State {
@@ -114,16 +124,17 @@ impl World {
         self.clock.now()
     }
 
+    pub(crate) fn skew(&self) -> SignedDuration {
+        self.state().skew
+    }
+
     /// Counts an effect and returns what the schedule does to it.
     pub(crate) fn fate(&self, step: Step) -> Option<Deed> {
         let mut state = self.state();
         let count = state.counts.entry(step).or_default();
         *count += 1;
         let number = *count;
-        let deed = self.schedule.faults.iter().find_map(|fault| match fault {
-            Fault::At { step: at, nth, deed } if *at == step && *nth == number => Some(*deed),
-            _ => None,
-        });
+        let deed = self.fates.get(&(step, number)).copied();
         if let Some(deed) = deed {
             state.fired.push(Cell::At(step, deed));
             drop(state);
@@ -147,4 +158,15 @@ impl World {
             self.state().trace.push(line);
         }
     }
+}
+
+/// The first fault of an effect is its fate; it has only one.
+fn fates(schedule: &Schedule) -> BTreeMap<(Step, u32), Deed> {
+    let mut fates = BTreeMap::new();
+    for fault in &schedule.faults {
+        if let Fault::At { step, nth, deed } = *fault {
+            fates.entry((step, nth)).or_insert(deed);
+        }
+    }
+    fates
 }

@@ -64,6 +64,11 @@ impl Roster {
         }
     }
 
+    /// Whether what is known of a product is like this already; not if nothing is known of it.
+    pub fn shows(&self, product: &ObjectKey, is_like_this: impl FnOnce(&ProductProgress) -> bool) -> bool {
+        self.products().get(product).is_some_and(is_like_this)
+    }
+
     /// Why nothing can be sent to AWS at the moment.
     pub fn blocked(&self) -> Option<Finding> {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone()

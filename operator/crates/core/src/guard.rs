@@ -13,12 +13,13 @@ use crate::{
     ledger::Entry,
     plan::submission::Sender,
     quantity::Quantity,
-    report::{SealedRecord, canonical},
+    report::{SealedRecord, SealedReport, canonical},
     settlement::{RecordState, RecordStatus, Settlement},
 };
 
 /// How long after its deadline a report is remembered: nothing is sent for it any more, and it must not come back to life
-/// while a late answer is written down.
+/// while a late answer is written down. One that waits for a person long after that is remembered from look to look, so that it
+/// is not hashed at each of them.
 const REMEMBERED_AFTER_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Watches over what one process sends.
@@ -34,7 +35,7 @@ pub struct Guard {
 #[derive(Debug)]
 struct Seen {
     version: String,
-    hash: Digest,
+    report: SealedReport,
     settlement: Settlement,
     until: Timestamp,
 }
@@ -42,44 +43,37 @@ struct Seen {
 impl Guard {
     /// Looks at a report as the ledger has it now. Once a breach is found, its product is halted.
     pub fn inspect(&mut self, entry: &Entry, now: Timestamp) -> Result<(), Violation> {
-        let product = entry.product();
-        if let Some(breach) = self.breaches.get(&product) {
-            return Err(breach.clone());
-        }
+        self.check_halted(entry)?;
+        let key = entry.key();
         // The same version is the same content: an hour that waits for AWS is looked at every few seconds.
-        if self.seen.get(&entry.key()).is_some_and(|seen| seen.version == entry.version) {
+        if self.seen.get(&key).is_some_and(|seen| seen.version == entry.version) {
             return Ok(());
         }
         self.forget(now);
         if now < entry.report.body.hour.end() {
             // Not for good: a clock that was set back is set right again.
             let message = "its hour is not over by this process's clock".to_owned();
-            return Err(Violation { invariant: "Closed", report: entry.key().to_string(), message });
+            return Err(Violation { invariant: "Closed", report: key.to_string(), message });
         }
-        let problem = problem(entry).or_else(|| self.contradiction(entry));
+        let seen = self.seen.get(&key);
+        let problem = problem(entry, seen).or_else(|| contradiction(entry, seen?));
         if let Some((invariant, message)) = problem {
-            return Err(
-                self.halt(&product, Violation { invariant, report: entry.key().to_string(), message })
-            );
+            return Err(self.halt(entry, Violation { invariant, report: key.to_string(), message }));
         }
-        let until = entry.report.deadline() + REMEMBERED_AFTER_DEADLINE;
         let seen = Seen {
             version: entry.version.clone(),
-            hash: entry.report.hash.clone(),
+            report: entry.report.clone(),
             settlement: entry.settlement.clone(),
-            until,
+            until: entry.report.deadline().max(now) + REMEMBERED_AFTER_DEADLINE,
         };
-        self.seen.insert(entry.key(), seen);
+        self.seen.insert(key, seen);
         Ok(())
     }
 
     /// Whether a record may be sent now: it is claimed, by this very pod, in no later epoch than its own, and what is sent
     /// is what was sent before.
     pub fn permit(&mut self, entry: &Entry, record: &SealedRecord, sender: &Sender) -> Result<(), Violation> {
-        let product = entry.product();
-        if let Some(breach) = self.breaches.get(&product) {
-            return Err(breach.clone());
-        }
+        self.check_halted(entry)?;
         let request = entry.report.request(record);
         let json = serde_json::to_value(&request).unwrap_or_default();
         let digest = Digest::of(canonical(&json).as_bytes());
@@ -106,7 +100,7 @@ impl Guard {
         };
         match problem {
             Some((invariant, message)) => {
-                Err(self.halt(&product, Violation { invariant, report: entry.key().to_string(), message }))
+                Err(self.halt(entry, Violation { invariant, report: entry.key().to_string(), message }))
             }
             None => Ok(()),
         }
@@ -122,8 +116,15 @@ impl Guard {
         self.breaches.get(product)
     }
 
-    fn halt(&mut self, product: &ObjectKey, violation: Violation) -> Violation {
-        self.breaches.insert(product.clone(), violation.clone());
+    fn check_halted(&self, entry: &Entry) -> Result<(), Violation> {
+        if self.breaches.is_empty() {
+            return Ok(());
+        }
+        self.breaches.get(&entry.product()).cloned().map_or(Ok(()), Err)
+    }
+
+    fn halt(&mut self, entry: &Entry, violation: Violation) -> Violation {
+        self.breaches.insert(entry.product(), violation.clone());
         violation
     }
 
@@ -131,23 +132,22 @@ impl Guard {
         self.requests.retain(|_, (_, until)| *until > now);
         self.seen.retain(|_, seen| seen.until > now);
     }
+}
 
-    /// What a report says now against what it said before.
-    fn contradiction(&self, entry: &Entry) -> Option<(&'static str, String)> {
-        let seen = self.seen.get(&entry.key())?;
-        if seen.hash != entry.report.hash {
-            return Some(("I2", "it was sealed with other content".to_owned()));
-        }
-        let mut pairs = seen.settlement.records.iter().zip(&entry.settlement.records);
-        let went_back = pairs.find(|(before, after)| {
-            let was_final = before.state.is_terminal() && before.state != after.state;
-            was_final || is_undone(before, after)
-        });
-        went_back.map(|(before, after)| {
-            let (dimension, was, is) = (&before.dimension, before.state, after.state);
-            ("I5", format!("{dimension} was {was:?} and is {is:?}; was an older backup restored?"))
-        })
+/// What a report says now against what it said before.
+fn contradiction(entry: &Entry, seen: &Seen) -> Option<(&'static str, String)> {
+    if seen.report.hash != entry.report.hash {
+        return Some(("I2", "it was sealed with other content".to_owned()));
     }
+    let mut pairs = seen.settlement.records.iter().zip(&entry.settlement.records);
+    let went_back = pairs.find(|(before, after)| {
+        let was_final = before.state.is_terminal() && before.state != after.state;
+        was_final || is_undone(before, after)
+    });
+    went_back.map(|(before, after)| {
+        let (dimension, was, is) = (&before.dimension, before.state, after.state);
+        ("I5", format!("{dimension} was {was:?} and is {is:?}; was an older backup restored?"))
+    })
 }
 
 /// Whether a claim is gone although nobody has answered or released it: only a backup does that.
@@ -158,10 +158,10 @@ fn is_undone(before: &RecordStatus, after: &RecordStatus) -> bool {
         && after.reason.is_none()
 }
 
-/// What is wrong with a report by itself.
-fn problem(entry: &Entry) -> Option<(&'static str, String)> {
+/// What is wrong with a report by itself. What was sealed is hashed once: a report that is equal to one that was intact is too.
+fn problem(entry: &Entry, seen: Option<&Seen>) -> Option<(&'static str, String)> {
     let report = &entry.report;
-    if !report.is_intact() {
+    if seen.is_none_or(|seen| seen.report != *report) && !report.is_intact() {
         return Some(("Chain", "its content is not what was sealed: the hash differs".to_owned()));
     }
     let (records, statuses) = (&report.body.records, &entry.settlement.records);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Seconds in an hour.
@@ -45,7 +45,9 @@ impl BillingHour {
 
     /// As in the names of reports: `2026112114`.
     pub fn compact(self) -> String {
-        self.start().strftime("%Y%m%d%H").to_string()
+        let start = Offset::UTC.to_datetime(self.start());
+        let day = i64::from(start.year()) * 10_000 + i64::from(start.month()) * 100 + i64::from(start.day());
+        format!("{:010}", day * 100 + i64::from(start.hour()))
     }
 }
 

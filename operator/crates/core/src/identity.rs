@@ -1,6 +1,8 @@
 //! Names that are checked once, where they enter: product codes, dimensions, digests, client tokens.
+//!
+//! They never change, so that copies of a report share them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -19,7 +21,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The checked text.
@@ -34,7 +36,7 @@ macro_rules! name {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(InvalidName { kind: $kind, text: text.chars().take(80).collect(), rule: $rule })
                 }
@@ -98,7 +100,7 @@ impl Digest {
 
     /// The digest of everything that was fed to a hasher.
     pub fn from_sha256(hasher: Sha256) -> Self {
-        Self(format!("sha256:{}", hex::encode(hasher.finalize())))
+        Self(format!("sha256:{}", hex::encode(hasher.finalize())).into())
     }
 }
 
@@ -106,7 +108,7 @@ impl ClientToken {
     /// The token of what `slot` names: the same in every process, for ever.
     pub fn of(slot: &str) -> Self {
         let name = format!("tollkeeper.dev/slot\n{slot}");
-        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string())
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string().into())
     }
 }
 

@@ -129,7 +129,7 @@ pub struct SealedReport {
 
 /// The name of the report of a product's hour. Deterministic: creating it a second time fails.
 pub fn report_name(product: &str, hour: BillingHour) -> String {
-    format!("{product}-{}", hour.compact())
+    [product, &hour.compact()].join("-")
 }
 
 impl ReportBody {
@@ -205,19 +205,50 @@ pub fn client_token(
 
 /// JSON with sorted keys and without white space (RFC 8785 for the texts and whole numbers that reports are made of).
 pub fn canonical(json: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(json, &mut text);
+    text
+}
+
+fn write_canonical(json: &Value, text: &mut String) {
     match json {
         Value::Object(members) => {
-            let sorted: BTreeMap<_, _> = members.iter().collect();
-            let members: Vec<_> = sorted
-                .into_iter()
-                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
-                .collect();
-            format!("{{{}}}", members.join(","))
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (index, (key, value)) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_text(key, text);
+                text.push(':');
+                write_canonical(value, text);
+            }
+            text.push('}');
         }
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_canonical(item, text);
+            }
+            text.push(']');
         }
-        other => other.to_string(),
+        Value::String(value) => write_text(value, text),
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+fn write_text(value: &str, text: &mut String) {
+    // Nearly all texts are names and numbers; what has to be escaped is left to the library.
+    if value.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\') {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(value).to_string());
     }
 }
 

@@ -2,17 +2,17 @@
 //!
 //! The narrow documented character list holds, not the wider range that the API's pattern admits by accident.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 /// Tags of one allocation, and distinct keys of one record (MeterUsage, vendor-metered tagging).
 pub const MAX_TAGS: usize = 5;
 
-/// A set of tags in canonical order: sorted by key. The empty set is untagged usage.
+/// A set of tags in canonical order: sorted by key. The empty set is untagged usage. Copies share it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
-pub struct TagSet(BTreeMap<String, String>);
+pub struct TagSet(Arc<BTreeMap<String, String>>);
 
 /// Why tags were refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl TagSet {
                 return Err(InvalidTags::Repeated(key));
             }
         }
-        if set.len() > MAX_TAGS { Err(InvalidTags::TooMany(set.len())) } else { Ok(Self(set)) }
+        if set.len() > MAX_TAGS { Err(InvalidTags::TooMany(set.len())) } else { Ok(Self(set.into())) }
     }
 
     /// Whether this is untagged usage.
@@ -70,7 +70,7 @@ impl TagSet {
         for (key, value) in other.0.iter().filter(|(key, _)| admit(key)) {
             set.entry(key.clone()).or_insert_with(|| value.clone());
         }
-        Self(set)
+        Self(set.into())
     }
 }
 
@@ -89,7 +89,7 @@ impl TryFrom<BTreeMap<String, String>> for TagSet {
 
 impl From<TagSet> for BTreeMap<String, String> {
     fn from(tags: TagSet) -> Self {
-        tags.0
+        Arc::unwrap_or_clone(tags.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A ledger in memory: for `tollkeeper simulate` and for tests. It forgets everything at the end of the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,23 +21,46 @@ use tollkeeper_core::{
 /// Reports by name, each with a version that every write moves on.
 #[derive(Default)]
 pub struct MemoryLedger {
-    entries: Mutex<BTreeMap<ObjectKey, Entry>>,
+    reports: Mutex<Reports>,
+}
+
+#[derive(Default)]
+struct Reports {
+    entries: BTreeMap<ObjectKey, Entry>,
+    /// Those that are not `Settled`: they are asked for twice a minute, and all others are many more.
+    unsettled: BTreeSet<ObjectKey>,
+}
+
+impl Reports {
+    /// Notes what has become of a report after a write.
+    fn note(&mut self, key: ObjectKey) {
+        let is_unsettled =
+            self.entries.get(&key).is_some_and(|entry| entry.settlement.phase() != Phase::Settled);
+        if is_unsettled {
+            self.unsettled.insert(key);
+        } else {
+            self.unsettled.remove(&key);
+        }
+    }
 }
 
 impl MemoryLedger {
     /// What it holds, as a backup of its store would.
     pub fn backup(&self) -> BTreeMap<ObjectKey, Entry> {
-        self.entries().clone()
+        self.reports().entries.clone()
     }
 
     /// Goes back to a backup: what was written since is gone, as after the restore of an old etcd snapshot.
     pub fn restore(&self, backup: BTreeMap<ObjectKey, Entry>) {
-        *self.entries() = backup;
+        let keys: Vec<ObjectKey> = backup.keys().cloned().collect();
+        let mut reports = Reports { entries: backup, unsettled: BTreeSet::new() };
+        keys.into_iter().for_each(|key| reports.note(key));
+        *self.reports() = reports;
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Entry>> {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
         // A panic while the lock was held leaves whole entries behind: every write is one insert.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -55,44 +78,48 @@ impl Ledger for MemoryLedger {
             settlement: settlement.clone(),
             version: "1".to_owned(),
         };
-        let mut entries = self.entries();
-        if let Some(existing) = entries.get(&entry.key()) {
+        let key = entry.key();
+        let mut reports = self.reports();
+        if let Some(existing) = reports.entries.get(&key) {
             return Ok(Created::Existing(existing.clone()));
         }
-        entries.insert(entry.key(), entry.clone());
+        reports.entries.insert(key.clone(), entry.clone());
+        reports.note(key);
         Ok(Created::New(entry))
     }
 
     async fn compare_and_swap(&self, entry: &Entry, settlement: &Settlement) -> Result<Entry, LedgerError> {
-        let mut entries = self.entries();
-        let stored = entries.get_mut(&entry.key()).ok_or_else(|| LedgerError::Gone(entry.key()))?;
+        let key = entry.key();
+        let mut reports = self.reports();
+        let Some(stored) = reports.entries.get_mut(&key) else { return Err(LedgerError::Gone(key)) };
         if stored.version != entry.version {
-            return Err(LedgerError::Stale(entry.key()));
+            return Err(LedgerError::Stale(key));
         }
         let version: u64 = stored.version.parse().unwrap_or_default();
         stored.version = (version + 1).to_string();
         stored.settlement = settlement.clone();
-        Ok(stored.clone())
+        let written = stored.clone();
+        reports.note(key);
+        Ok(written)
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError> {
-        Ok(self.entries().get(key).cloned())
+        Ok(self.reports().entries.get(key).cloned())
     }
 
     async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
-        let mut open: Vec<Entry> = self
-            .entries()
-            .values()
-            .filter(|entry| entry.settlement.phase() != Phase::Settled)
-            .cloned()
-            .collect();
-        open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
+        let reports = self.reports();
+        let mut open: Vec<Entry> =
+            reports.unsettled.iter().filter_map(|key| reports.entries.get(key).cloned()).collect();
+        // They come by their keys, and the sort keeps that order among equals.
+        open.sort_by_key(|entry| entry.report.deadline());
         Ok(open)
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
         let mut history: Vec<Entry> = self
-            .entries()
+            .reports()
+            .entries
             .values()
             .filter(|entry| entry.report.body.hour >= since && &entry.product() == product)
             .cloned()
@@ -102,15 +129,16 @@ impl Ledger for MemoryLedger {
     }
 
     async fn prune(&self, old: &[Entry]) -> Result<usize, LedgerError> {
-        let mut entries = self.entries();
-        let count = entries.len();
+        let mut reports = self.reports();
+        let count = reports.entries.len();
         for entry in old {
             let key = entry.key();
-            if entries.get(&key).is_some_and(|stored| stored.version == entry.version) {
-                entries.remove(&key);
+            if reports.entries.get(&key).is_some_and(|stored| stored.version == entry.version) {
+                reports.entries.remove(&key);
+                reports.note(key);
             }
         }
-        Ok(count - entries.len())
+        Ok(count - reports.entries.len())
     }
 }
 

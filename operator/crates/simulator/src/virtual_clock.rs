@@ -1,7 +1,6 @@
 //! Virtual time: it stands still while anything can go on, then jumps to the next moment that somebody waits for.
 
 use std::{
-    collections::BTreeSet,
     future::poll_fn,
     pin::{Pin, pin},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,13 +16,20 @@ pub struct VirtualClock(Mutex<State>);
 
 struct State {
     now: Timestamp,
-    awaited: BTreeSet<Timestamp>,
+    /// The earliest moment that somebody waits for.
+    awaited: Option<Timestamp>,
+}
+
+impl State {
+    fn awaits(&mut self, moment: Timestamp) {
+        self.awaited = Some(self.awaited.map_or(moment, |earliest| earliest.min(moment)));
+    }
 }
 
 impl VirtualClock {
     /// A clock that shows this moment until it is driven.
     pub fn starting_at(now: Timestamp) -> Self {
-        Self(Mutex::new(State { now, awaited: BTreeSet::new() }))
+        Self(Mutex::new(State { now, awaited: None }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -44,18 +50,23 @@ impl VirtualClock {
 
     /// Forgets what was waited for: whoever still waits says so when it is polled again.
     pub fn forget_waits(&self) {
-        self.state().awaited.clear();
+        self.state().awaited = None;
     }
 
     /// Notes that nothing before this moment must be jumped over.
     pub fn await_moment(&self, moment: Timestamp) {
-        self.state().awaited.insert(moment);
+        self.state().awaits(moment);
+    }
+
+    /// The earliest moment that somebody waits for.
+    pub fn awaited(&self) -> Option<Timestamp> {
+        self.state().awaited
     }
 
     /// Jumps to the next moment that somebody waits for; `None` if nobody waits.
     pub fn advance(&self) -> Option<Timestamp> {
         let mut state = self.state();
-        state.now = state.awaited.first().copied()?.max(state.now);
+        state.now = state.awaited?.max(state.now);
         Some(state.now)
     }
 }
@@ -77,7 +88,7 @@ impl Clock for VirtualClock {
             if state.now >= moment {
                 Poll::Ready(())
             } else {
-                state.awaited.insert(moment);
+                state.awaits(moment);
                 Poll::Pending
             }
         })

@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) struct ChaosLedger {
     hand: Hand,
-    /// What the last scan and the last history returned, for stale reads.
+    /// What the last scan and the last history returned, for stale reads: kept if there will be one.
     last_scan: Mutex<Vec<Entry>>,
     last_history: Mutex<Vec<Entry>>,
 }
@@ -49,6 +49,9 @@ impl ChaosLedger {
             return Err(unavailable());
         }
         let found = read.await?;
+        if !self.hand.world.stale.contains(&step) {
+            return Ok(found);
+        }
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *last, found.clone());
         Ok(if deed == Some(Deed::Stale) { before } else { found })

@@ -80,6 +80,15 @@ fn publish(
             ),
         });
         let attention = breach.or_else(|| own.iter().find_map(|entry| attention(entry)));
+        let is_known = roster.shows(product, |progress| {
+            progress.last_settled == *last
+                && progress.oldest_unsettled == oldest
+                && progress.unsettled == unsettled
+                && progress.attention == attention
+        });
+        if is_known {
+            continue;
+        }
         roster.update(product, |progress| {
             progress.last_settled = *last;
             progress.oldest_unsettled = oldest;

@@ -159,13 +159,18 @@ impl Settler {
                 turn.open.push(entry);
                 continue;
             }
-            let before = entry.clone();
-            let after = match self.settle(teller, entry, policy).await {
-                Ok(after) => after,
+            let after = match self.settle(teller, &entry, policy).await {
+                Ok(None) => entry,
+                Ok(Some(after)) => {
+                    if after != entry {
+                        turn.changed.push(after.clone());
+                    }
+                    after
+                }
                 Err(error) => {
                     tracing::warn!(report = %key, reason = error.reason(), %error, "not settled yet");
                     turn.next = turn.next.min(self.backoff.failed(&key, teller.clock.now()));
-                    turn.open.push(before);
+                    turn.open.push(entry);
                     self.problem = Some(error);
                     continue;
                 }
@@ -174,9 +179,6 @@ impl Settler {
                 turn.next = turn.next.min(self.backoff.failed(&key, teller.clock.now()));
             } else {
                 self.backoff.succeeded(&key);
-            }
-            if after != before {
-                turn.changed.push(after.clone());
             }
             if after.settlement.phase() != Phase::Settled {
                 turn.open.push(after);
@@ -218,15 +220,30 @@ impl Settler {
         true
     }
 
-    async fn settle(&mut self, teller: &Teller, entry: Entry, policy: Policy) -> Result<Entry, LedgerError> {
-        let entry = self.write_down(teller, entry).await?;
-        let entry = self.doubt(teller, entry).await?;
-        if let Err(breach) = self.guard.inspect(&entry, teller.clock.now()) {
-            tracing::error!(report = %entry.key(), reason = INVARIANT_BROKEN, %breach, "nothing is sent for its product");
-            return Ok(entry);
+    /// The report after what could be done; `None` if it is as it was.
+    async fn settle(
+        &mut self,
+        teller: &Teller,
+        entry: &Entry,
+        policy: Policy,
+    ) -> Result<Option<Entry>, LedgerError> {
+        let written = match self.unwritten.is_empty() {
+            true => None,
+            false => Some(self.write_down(teller, entry.clone()).await?),
+        };
+        let current = written.as_ref().unwrap_or(entry);
+        let written = self.doubt(teller, current).await?.or(written);
+        let current = written.as_ref().unwrap_or(entry);
+        if let Err(breach) = self.guard.inspect(current, teller.clock.now()) {
+            tracing::error!(report = %current.key(), reason = INVARIANT_BROKEN, %breach, "nothing is sent for its product");
+            return Ok(written);
         }
-        let plan = submission::plan(&entry, &self.sender, policy, teller.clock.now());
-        self.act(teller, entry, plan).await
+        let plan = submission::plan(current, &self.sender, policy, teller.clock.now());
+        if plan.is_empty() {
+            return Ok(written);
+        }
+        let current = written.unwrap_or_else(|| entry.clone());
+        self.act(teller, current, plan).await.map(Some)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What an older backup of the ledger shows as unsent is not sent.
 
 use tollkeeper_core::{
-    identity::ObjectKey,
     ledger::{Entry, LedgerError},
     mark::{LEDGER_ROLLED_BACK, MarkError, Note},
     settlement::RecordState,
@@ -11,17 +10,23 @@ use super::{Settler, Teller};
 use crate::rollback;
 
 impl Settler {
-    /// The entry with what is in doubt made `Ambiguous`.
-    pub(super) async fn doubt(&mut self, teller: &Teller, entry: Entry) -> Result<Entry, LedgerError> {
+    /// The entry after what is in doubt was made `Ambiguous`; `None` if nothing is.
+    pub(super) async fn doubt(
+        &mut self,
+        teller: &Teller,
+        entry: &Entry,
+    ) -> Result<Option<Entry>, LedgerError> {
         let product = entry.product();
-        if would_be_sent_or_carried(&entry) && !is_head(teller, &product, &entry) {
-            rollback::look(teller.marks.as_ref(), teller.ledger.as_ref(), &product, teller.clock.now())
-                .await?;
+        let mark = teller.marks.of(&product);
+        let is_head = mark.head().is_some_and(|head| head.hash == entry.report.hash);
+        if would_be_sent_or_carried(entry) && !is_head {
+            let (ledger, now) = (teller.ledger.as_ref(), teller.clock.now());
+            rollback::look(teller.marks.as_ref(), ledger, &product, now).await?;
         }
-        let Some(settlement) = teller.marks.of(&product).doubted(&entry) else { return Ok(entry) };
+        let Some(settlement) = teller.marks.of(&product).doubted(entry) else { return Ok(None) };
         tracing::error!(report = %entry.key(), reason = LEDGER_ROLLED_BACK, "records that may have been sent are in doubt");
         self.guard.forget_report(&entry.key());
-        teller.ledger.compare_and_swap(&entry, &settlement).await
+        teller.ledger.compare_and_swap(entry, &settlement).await.map(Some)
     }
 
     /// Raises the mark before these records are sent.
@@ -39,12 +44,7 @@ impl Settler {
     }
 }
 
-/// What is there is not lost.
-fn is_head(teller: &Teller, product: &ObjectKey, entry: &Entry) -> bool {
-    teller.marks.of(product).head().is_some_and(|head| head.hash == entry.report.hash)
-}
-
 fn would_be_sent_or_carried(entry: &Entry) -> bool {
-    let states = entry.settlement.records.iter().map(|record| record.state);
-    states.into_iter().any(|state| matches!(state, RecordState::Sealed | RecordState::Expired))
+    let mut states = entry.settlement.records.iter().map(|record| record.state);
+    states.any(|state| matches!(state, RecordState::Sealed | RecordState::Expired))
 }

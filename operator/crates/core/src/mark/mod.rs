@@ -180,13 +180,15 @@ impl Mark {
 
     /// The settlement with all records in doubt made `Ambiguous`; `None` if there are none.
     pub fn doubted(&self, entry: &Entry) -> Option<Settlement> {
-        let mut settlement = entry.settlement.clone();
-        for status in &mut settlement.records {
-            if self.doubts(&entry.report, status) {
-                *status = status.clone().ambiguous(LEDGER_ROLLED_BACK, MESSAGE);
-            }
+        let is_doubted = |status: &RecordStatus| self.doubts(&entry.report, status);
+        if !entry.settlement.records.iter().any(is_doubted) {
+            return None;
         }
-        (settlement != entry.settlement).then_some(settlement)
+        let mut settlement = entry.settlement.clone();
+        for status in settlement.records.iter_mut().filter(|status| is_doubted(status)) {
+            *status = status.clone().ambiguous(LEDGER_ROLLED_BACK, MESSAGE);
+        }
+        Some(settlement)
     }
 
     /// Nobody knows what became of these after the backup, unless somebody has decided since.

@@ -50,53 +50,72 @@ pub struct Plan {
 /// Plans the next step.
 pub fn plan(entry: &Entry, sender: &Sender, policy: Policy, now: Timestamp) -> Plan {
     let deadline = entry.report.deadline();
-    let mut settlement = entry.settlement.clone();
-    let mut send = Vec::new();
-    for (index, record) in settlement.records.iter_mut().enumerate() {
-        let next = advance(record.clone(), sender, policy, deadline, now);
-        if next.state == RecordState::Sending {
+    let (mut write, mut send) = (None, Vec::new());
+    for (index, record) in entry.settlement.records.iter().enumerate() {
+        let next = advance(record, sender, policy, deadline, now);
+        if next.as_ref().unwrap_or(record).state == RecordState::Sending {
             let attempt =
                 if record.state == RecordState::Sending { Attempt::Repeated } else { Attempt::First };
             send.push(Send { index, attempt });
         }
-        *record = next;
+        if let Some(next) = next.filter(|next| next != record) {
+            let settlement = write.get_or_insert_with(|| entry.settlement.clone());
+            if let Some(record) = settlement.records.get_mut(index) {
+                *record = next;
+            }
+        }
     }
-    let write = (settlement != entry.settlement).then_some(settlement);
     Plan { write, send }
 }
 
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.write.is_none() && self.send.is_empty()
+    }
+}
+
+/// What becomes of a record; `None` if it stays as it is, which most do at most times.
 fn advance(
-    record: RecordStatus,
+    record: &RecordStatus,
     sender: &Sender,
     policy: Policy,
     deadline: Timestamp,
     now: Timestamp,
-) -> RecordStatus {
+) -> Option<RecordStatus> {
     let is_late = now >= deadline;
     let claim = || Claim { pod: sender.pod.clone(), epoch: sender.epoch, at: now };
     match record.state {
-        RecordState::Sealed if is_late => record.expired().under(policy.late),
-        RecordState::Sealed => record.claimed(claim()),
-        RecordState::Sending if record.claim.as_ref().is_none_or(|claim| claim.pod != sender.pod) => record
-            .ambiguous(
+        RecordState::Sealed if is_late => Some(record.clone().expired().under(policy.late)),
+        RecordState::Sealed => Some(record.clone().claimed(claim())),
+        RecordState::Sending if record.claim.as_ref().is_none_or(|claim| claim.pod != sender.pod) => {
+            Some(record.clone().ambiguous(
                 "SenderReplaced",
                 "another pod claimed this record and did not write down what became of it",
-            ),
-        RecordState::Sending if is_late => {
-            record.ambiguous("OutcomeUnknown", "no attempt of this record got an answer before its deadline")
+            ))
         }
-        RecordState::Sending => record,
+        RecordState::Sending if is_late => Some(
+            record
+                .clone()
+                .ambiguous("OutcomeUnknown", "no attempt of this record got an answer before its deadline"),
+        ),
         RecordState::Ambiguous => resolve(record, policy, deadline, now),
-        RecordState::Expired => record.under(policy.late),
-        RecordState::Accepted
+        RecordState::Expired => Some(record.clone().under(policy.late)),
+        RecordState::Sending
+        | RecordState::Accepted
         | RecordState::Rejected
         | RecordState::CarriedForward
         | RecordState::WrittenOff
-        | RecordState::Held => record,
+        | RecordState::Held => None,
     }
 }
 
-fn resolve(record: RecordStatus, policy: Policy, deadline: Timestamp, now: Timestamp) -> RecordStatus {
+fn resolve(
+    record: &RecordStatus,
+    policy: Policy,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Option<RecordStatus> {
     match policy.ambiguous {
         AmbiguousPolicy::NeverUnderBill
             if record.reason.as_deref() != Some(LEDGER_ROLLED_BACK)
@@ -104,16 +123,16 @@ fn resolve(record: RecordStatus, policy: Policy, deadline: Timestamp, now: Times
                 && now >= deadline - RESEND_BEFORE_DEADLINE
                 && record.claim.as_ref().is_none_or(|claim| claim.at < deadline - RESEND_BEFORE_DEADLINE) =>
         {
-            record.released(
+            Some(record.clone().released(
                 NEVER_UNDER_BILL,
                 "sent again although it may have been taken: the product's policy",
-            )
+            ))
         }
-        _ if now >= deadline => record.written_off(
+        _ if now >= deadline => Some(record.clone().written_off(
             "NeverDoubleBill",
             "it may have been taken and cannot be sent again without risking a second charge",
-        ),
-        _ => record,
+        )),
+        _ => None,
     }
 }
 
