@@ -11,6 +11,7 @@ pub mod decision;
 pub mod events;
 #[cfg(test)]
 mod fake;
+pub mod funnel;
 pub mod lease;
 pub mod meter;
 pub mod product;

@@ -11,6 +11,7 @@ pub mod classification;
 pub mod clock;
 pub mod decision;
 pub mod difference;
+pub mod funnel;
 pub mod guard;
 pub mod hour;
 pub mod identity;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::{
     binding,
     collect::{Clients, Collector, Limits},
+    funnel::CountedLedger,
     lease::{Leadership, Tenure},
     meter::{House, Meters},
     product::{Memory, ProductHouse, reconcile},
@@ -15,7 +16,7 @@ use tollkeeper_controller::{
     watch::{Scope, Seen, changed_keys},
     work::run_keyed,
 };
-use tollkeeper_core::{pace::Pace, plan::submission::Sender, product::Policy};
+use tollkeeper_core::{ledger::Ledger, pace::Pace, plan::submission::Sender, product::Policy};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 
 use super::{Parts, Run, aws, books};
@@ -94,8 +95,8 @@ async fn work(
         Scope::Cluster => kubernetes::Scope::Cluster,
         Scope::Namespaces(names) => kubernetes::Scope::Namespaces(names.clone()),
     };
-    let ledger =
-        Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone()));
+    let stored = KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(CountedLedger::new(Arc::new(stored), parts.funnel.clone()));
     let sealed = Arc::new(Notify::new());
     let house = House {
         cluster: String::new(),
@@ -162,6 +163,7 @@ async fn work(
     let keep = books::keep(parts, run.keep, &ledger, ledger_scope, term);
     futures::join!(settle, reconcile_products, binding::run(&keeper, term), keep);
     meters.stop().await;
+    parts.funnel.lock().hand_over();
     Ok(())
 }
 
