@@ -9,6 +9,7 @@ pub mod collect;
 pub mod conditions;
 pub mod decision;
 pub mod events;
+pub mod evidence;
 #[cfg(test)]
 mod fake;
 pub mod funnel;

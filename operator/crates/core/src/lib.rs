@@ -1,7 +1,8 @@
 //! The domain of Tollkeeper: what an hour of usage is, how it is folded, sealed and settled.
 //!
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
-//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`metering::Metering`].
+//! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`metering::Metering`],
+//! [`evidence::Trail`].
 
 pub mod allocation;
 pub mod artifact;
@@ -11,6 +12,7 @@ pub mod classification;
 pub mod clock;
 pub mod decision;
 pub mod difference;
+pub mod evidence;
 pub mod funnel;
 pub mod guard;
 pub mod hour;

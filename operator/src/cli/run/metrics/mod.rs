@@ -70,7 +70,7 @@ fn products(parts: &Parts, registry: &mut Registry) {
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
         let findings = &progress.findings;
         let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
-        let findings = findings.chain(&progress.bookkeeping);
+        let findings = findings.chain(&progress.evidence).chain(&progress.bookkeeping);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
