@@ -112,6 +112,8 @@ pub struct LicenseBindingSpec {
     /// the operator's account and region, for which its role needs `cloudtrail:LookupEvents`. One binding of a product that
     /// allows it is enough. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // An option would put `null` among the words, which the API server refuses.
+    #[schemars(with = "EvidenceSource")]
     pub evidence: Option<EvidenceSource>,
     /// Whether the binding is out of force: its credentials are withdrawn, and pods that start get none. What runs all the
     /// same is still measured and settled. Default: false.

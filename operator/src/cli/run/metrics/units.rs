@@ -49,7 +49,7 @@ pub(super) fn register(funnel: &SharedFunnel, products: &[Product], now: Timesta
     let ambiguous = Family::<Product, Counter>::default();
     let left = Family::<Product, Gauge>::default();
     for product in products {
-        ambiguous.get_or_create(product);
+        ambiguous.get_or_create(product).inc_by(0);
     }
     for ((product, dimension), flow) in flows {
         let (namespace, name, dimension) = (product.namespace, product.name, dimension.to_string());
