@@ -115,6 +115,23 @@ class Judge:
 
         return self.outcome(client, "MeterUsage", call)
 
+    def lookup(self, step):
+        client = self.session(step["pod"]).client("cloudtrail", endpoint_url=self.endpoint, config=self.config())
+        wanted = {"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "MeterUsage"}], **step["lookup"]}
+
+        def call():
+            page = client.lookup_events(**wanted)
+            assert all(listed["EventSource"] == "metering-marketplace.amazonaws.com" for listed in page["Events"])
+            events = [json.loads(listed["CloudTrailEvent"]) for listed in page["Events"]]
+            asked = [event["requestParameters"] for event in events if event["responseElements"]]
+            return {
+                "taken": [f"{one['usageDimension']} {one['usageQuantity']}" for one in asked],
+                "refused": [event["errorCode"] for event in events if "errorCode" in event],
+                "more": "NextToken" in page,
+            }
+
+        return self.outcome(client, "LookupEvents", call)
+
     def assume(self, step):
         wanted = step["assume"]
         tokens = {
@@ -180,7 +197,8 @@ class Judge:
                 seen = {name: len(books[name]) for name in step["books"]}
                 expected = step["books"]
             elif "expect" in step:
-                seen = self.meter(step) if "request" in step else self.assume(step)
+                ask = self.meter if "request" in step else self.lookup if "lookup" in step else self.assume
+                seen = ask(step)
                 expected = step["expect"].get("boto3", step["expect"])
             else:
                 continue

@@ -3,5 +3,6 @@
 
 mod boto3;
 mod control;
+mod history;
 mod rust_sdk;
 mod server;

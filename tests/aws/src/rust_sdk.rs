@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::{history, server::Server};
 
 const SEQUENCE: &str = include_str!("../sequence.json");
 
@@ -83,6 +83,9 @@ impl Judge<'_> {
             Value::Object(books.as_object().unwrap().keys().map(count).collect())
         } else if step.get("request").is_some() {
             self.meter(step).await
+        } else if let Some(wanted) = step.get("lookup") {
+            let credentials = self.session(step["pod"].as_str().unwrap()).await;
+            history::look_up(&self.server.endpoint, credentials, wanted).await
         } else if let Some(wanted) = step.get("assume") {
             self.assume(wanted).await
         } else {
@@ -203,7 +206,7 @@ impl Judge<'_> {
 }
 
 /// What the SDK made of a failure; `model` is the modelled error that it found.
-fn seen<E>(error: &metering::error::SdkError<E>, model: Option<&str>) -> Value
+pub(crate) fn seen<E>(error: &metering::error::SdkError<E>, model: Option<&str>) -> Value
 where
     metering::error::SdkError<E>: ProvideErrorMetadata,
 {

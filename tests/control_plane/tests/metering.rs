@@ -52,9 +52,34 @@ async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
     assert_eq!(scanned, 10, "two pods share one endpoint, so five gigabytes count twice");
     let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
     assert!(metrics.contains("tollkeeper_metered{namespace="), "{metrics}");
+    the_funnel_loses_nothing(&metrics, &stage.observe().await.books);
     assert!(operator.terminate(Duration::from_secs(20)).await.unwrap().success());
     assert_eq!(stage.refusals(), Vec::<String>::new(), "the chart does not grant it");
     what_people_read_agrees_with_the_books(&stage).await;
+}
+
+/// What was sealed is accepted or open, for every dimension, and what is accepted is in AWS's books.
+fn the_funnel_loses_nothing(metrics: &str, books: &Value) {
+    let units = |dimension: &str, place: &str| -> f64 {
+        let (of, at) = (format!("dimension=\"{dimension}\""), format!("=\"{place}\"}} "));
+        let lines = metrics.lines().filter(|line| line.contains(&of));
+        lines.filter_map(|line| line.split_once(&at)).map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+    };
+    for total in books["totals"].as_array().unwrap() {
+        let dimension = total["dimension"].as_str().unwrap();
+        let [sealed, accepted, open] = [
+            units(dimension, "sealed"),
+            units(dimension, "accepted"),
+            units(dimension, "Sealed") + units(dimension, "Sending"),
+        ];
+        assert!(accepted > 0.0, "{metrics}");
+        assert_eq!(sealed, accepted + open, "{dimension}: {metrics}");
+        let rounded = sealed + units(dimension, "remainder") - units(dimension, "measured");
+        // Doubles of decimals are off by less than a millionth. This one is rounded up, the others carry.
+        assert!(dimension == "instances" || rounded.abs() < 1e-6, "{dimension}: {metrics}");
+        // The books were read a moment later.
+        assert!(accepted <= total["quantity"].as_f64().unwrap(), "{dimension}: {metrics}");
+    }
 }
 
 /// `tollkeeper report list` and `kubectl get usage` say what AWS bills.

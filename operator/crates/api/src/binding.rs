@@ -108,10 +108,24 @@ pub struct LicenseBindingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub entitlements: Vec<EntitlementRequest>,
+    /// Where Tollkeeper may look for proof of a record that AWS may or may not have taken. `CloudTrail`: in the event history of
+    /// the operator's account and region, for which its role needs `cloudtrail:LookupEvents`. One binding of a product that
+    /// allows it is enough. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // An option would put `null` among the words, which the API server refuses.
+    #[schemars(with = "EvidenceSource")]
+    pub evidence: Option<EvidenceSource>,
     /// Whether the binding is out of force: its credentials are withdrawn, and pods that start get none. What runs all the
     /// same is still measured and settled. Default: false.
     #[serde(default)]
     pub suspended: bool,
+}
+
+/// Where proof of a record may be looked for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The field says what it means, where `kubectl explain` shows it.
+pub enum EvidenceSource {
+    CloudTrail,
 }
 
 /// Whose usage is meant. Narrows the inputs of the product.

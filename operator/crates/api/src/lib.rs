@@ -20,7 +20,7 @@ mod schema;
 pub mod shared;
 pub mod statement;
 
-pub use binding::{LicenseBinding, LicenseBindingSpec, LicenseBindingStatus};
+pub use binding::{EvidenceSource, LicenseBinding, LicenseBindingSpec, LicenseBindingStatus};
 pub use crds::{crds, crds_yaml};
 pub use product::{MarketplaceProduct, MarketplaceProductSpec, MarketplaceProductStatus};
 pub use report::{UsageReport, UsageReportSpec, UsageReportStatus};

@@ -293,7 +293,8 @@ pub struct RecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub message: Option<String>,
-    /// What people have decided about it with `tollkeeper report`, oldest first: at most 16. Only ever added to.
+    /// What people have decided about it with `tollkeeper report`, and what the operator (as `tollkeeper`) has found proof of,
+    /// oldest first: at most 16. Only ever added to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub decisions: Vec<Decision>,

@@ -9,8 +9,10 @@ pub mod collect;
 pub mod conditions;
 pub mod decision;
 pub mod events;
+pub mod evidence;
 #[cfg(test)]
 mod fake;
+pub mod funnel;
 pub mod lease;
 pub mod meter;
 pub mod product;

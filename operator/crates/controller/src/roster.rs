@@ -34,6 +34,8 @@ pub struct ProductProgress {
     pub unsettled: usize,
     /// A record that a person should look at.
     pub attention: Option<Finding>,
+    /// What CloudTrail does not say about an ambiguous record.
+    pub evidence: Option<Finding>,
     /// Why reports are not rolled up and pruned.
     pub bookkeeping: Option<Finding>,
 }

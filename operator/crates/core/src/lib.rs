@@ -2,7 +2,7 @@
 //!
 //! Pure: no Kubernetes, no AWS, no Wasm, no runtime. Effects come in through the traits of the seams:
 //! [`clock::Clock`], [`input::Inputs`], [`plugin::PluginHost`], [`artifact::Artifacts`], [`ledger::Ledger`], [`mark::Marks`],
-//! [`metering::Metering`].
+//! [`metering::Metering`], [`evidence::Trail`].
 
 pub mod allocation;
 pub mod artifact;
@@ -12,6 +12,8 @@ pub mod classification;
 pub mod clock;
 pub mod decision;
 pub mod difference;
+pub mod evidence;
+pub mod funnel;
 pub mod guard;
 pub mod hour;
 pub mod identity;

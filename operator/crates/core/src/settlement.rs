@@ -96,7 +96,7 @@ pub struct RecordStatus {
     /// One sentence about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What people have decided about it, oldest first. Only ever added to.
+    /// What people have decided about it, or evidence has, oldest first. Only ever added to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
 }

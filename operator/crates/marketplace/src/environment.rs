@@ -76,6 +76,8 @@ impl AwsEnvironment {
 pub enum Service {
     /// AWS Marketplace Metering.
     MarketplaceMetering,
+    /// AWS CloudTrail.
+    CloudTrail,
     /// AWS License Manager.
     LicenseManager,
     /// The Security Token Service.
@@ -88,6 +90,7 @@ impl Service {
     pub const fn name(self) -> &'static str {
         match self {
             Self::MarketplaceMetering => "MARKETPLACE_METERING",
+            Self::CloudTrail => "CLOUDTRAIL",
             Self::LicenseManager => "LICENSE_MANAGER",
             Self::Sts => "STS",
         }

@@ -1,4 +1,4 @@
-//! The AWS adapters of Tollkeeper: metering by the SDK, and the credentials and the region that it may be done with.
+//! The AWS adapters of Tollkeeper: metering and the event history by the SDK, and the credentials and the region that it may be done with.
 //!
 //! An adapter makes one attempt and says what became of it. Retries, pace and policy belong to its callers.
 
@@ -7,6 +7,7 @@ pub mod environment;
 pub mod metering;
 pub mod region;
 pub mod token;
+pub mod trail;
 
 mod attempt;
 mod connect;
@@ -14,4 +15,4 @@ mod describe;
 mod reply;
 mod web_identity;
 
-pub use connect::connect;
+pub use connect::{Connection, connect};

@@ -25,6 +25,8 @@ pub struct TokenIdentity {
     pub pod_name: Option<String>,
     /// The pod's UID; none in a token that is not bound to a pod.
     pub pod_uid: Option<String>,
+    /// Who vouches for it: the cluster's OpenID issuer.
+    pub issuer: Option<String>,
     /// Who may take the token; `sts.amazonaws.com` for IRSA.
     pub audiences: Vec<String>,
     /// When the kubelet must have replaced it.
@@ -54,6 +56,7 @@ impl TokenIdentity {
             service_account: claims.kubernetes.serviceaccount.name,
             pod_name,
             pod_uid,
+            issuer: claims.iss,
             audiences: match claims.aud {
                 Audience::One(audience) => vec![audience],
                 Audience::Many(audiences) => audiences,
@@ -83,6 +86,7 @@ fn not_kubernetes(path: &Path) -> CredentialProblem {
 
 #[derive(Deserialize)]
 struct Claims {
+    iss: Option<String>,
     #[serde(default)]
     aud: Audience,
     /// Seconds since the epoch; a JWT may have fractions of them. A cast of a float saturates.

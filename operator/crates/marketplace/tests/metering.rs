@@ -22,7 +22,7 @@ use tollkeeper_marketplace::{
 };
 
 async fn client(env: &AwsEnvironment) -> SdkMetering {
-    connect(env, AllowCredentials::WebIdentity).await.unwrap()
+    connect(env, AllowCredentials::WebIdentity).await.unwrap().metering()
 }
 
 /// One call to an AWS that answers so.

@@ -43,10 +43,10 @@ async fn no_secret_is_logged_even_where_everything_is_logged() {
         .init();
     let fake = Fake::start([accepted()]).await;
     let (_dir, token) = token_file("jwt-secret");
-    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap().metering();
     client.meter_usage(&usage()).await;
     fake.set_sts(Answer::Respond(400, Vec::new(), "<html>jwt-secret</html>".into()));
-    let other = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap();
+    let other = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap().metering();
     let outcome = format!("{:?}", other.meter_usage(&usage()).await);
     let debug = format!("{client:?}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

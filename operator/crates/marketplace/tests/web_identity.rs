@@ -33,7 +33,7 @@ async fn the_token_is_exchanged_at_the_overridden_endpoint_and_signs_the_call() 
     let fake = Fake::start([accepted()]).await;
     let (_dir, token) = token_file("jwt-1\n");
     let env = AwsEnvironment { role_session_name: Some("pod-7".into()), ..fake.irsa(&token) };
-    let client = connect(&env, AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&env, AllowCredentials::WebIdentity).await.unwrap().metering();
     assert!(fake.exchanges().is_empty(), "connecting calls nobody");
     client.meter_usage(&usage()).await;
     client.meter_usage(&usage()).await;
@@ -53,7 +53,7 @@ async fn sts_may_have_an_endpoint_of_its_own() {
     let (_dir, token) = token_file("jwt");
     let mut env = fake.irsa(&token);
     env.service_endpoint_urls.insert("STS".into(), sts.url.clone());
-    connect(&env, AllowCredentials::WebIdentity).await.unwrap().meter_usage(&usage()).await;
+    connect(&env, AllowCredentials::WebIdentity).await.unwrap().metering().meter_usage(&usage()).await;
     assert_eq!((sts.exchanges().len(), fake.exchanges().len(), fake.calls().len()), (1, 0, 1));
 }
 
@@ -62,7 +62,7 @@ async fn a_rotated_token_is_read_anew_when_credentials_expire() {
     let fake = Fake::start([accepted()]).await;
     fake.set_sts(credentials(1));
     let (_dir, token) = token_file("jwt-1");
-    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap().metering();
     client.meter_usage(&usage()).await;
     std::fs::write(&token, "jwt-2").unwrap();
     client.meter_usage(&usage()).await;
@@ -75,7 +75,7 @@ async fn a_rotated_token_is_read_anew_when_credentials_expire() {
 async fn without_credentials_nothing_is_sent_and_the_reason_is_clear() {
     let fake = Fake::start([accepted()]).await;
     let (_dir, token) = token_file("jwt-secret");
-    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap().metering();
     fake.set_sts(Answer::Respond(
         403,
         vec![("content-type", "text/xml".into())],
@@ -103,7 +103,7 @@ async fn a_silent_sts_is_given_up_before_the_attempt_is() {
     let fake = Fake::start([accepted()]).await;
     fake.set_sts(Answer::Silence);
     let (_dir, token) = token_file("jwt");
-    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&fake.irsa(&token), AllowCredentials::WebIdentity).await.unwrap().metering();
     let start = std::time::Instant::now();
     assert!(matches!(client.meter_usage(&usage()).await, Outcome::NotAccepted(_)));
     assert!(start.elapsed() < ATTEMPT_TIMEOUT, "{:?}", start.elapsed());
@@ -159,7 +159,7 @@ async fn the_region_is_asked_of_the_instance_where_the_environment_is_silent() {
         metadata_endpoint: Some(metadata.url.clone()),
         ..fake.irsa(&token)
     };
-    let client = connect(&env, AllowCredentials::WebIdentity).await.unwrap();
+    let client = connect(&env, AllowCredentials::WebIdentity).await.unwrap().metering();
     assert_eq!(client.region(), "ap-northeast-3");
     assert_eq!(client.warning().map(CredentialProblem::reason), Some("RegionNotSupported"));
 }
@@ -188,7 +188,7 @@ async fn any_credentials_do_where_any_are_allowed() {
         endpoint_url: Some(fake.url.clone()),
         ..AwsEnvironment::default()
     };
-    let client = connect(&env, AllowCredentials::Any).await.unwrap();
+    let client = connect(&env, AllowCredentials::Any).await.unwrap().metering();
     assert_eq!(client.warning(), None, "the list of regions is about EKS");
 }
 

@@ -33,6 +33,16 @@ impl ApiError {
         }
     }
 
+    /// The server fault that is common to all services (AWS common errors).
+    pub fn failure() -> Self {
+        Self {
+            code: Cow::Borrowed("InternalFailure"),
+            status: 500,
+            message: "The request processing has failed because of an unknown error, exception or failure."
+                .to_owned(),
+        }
+    }
+
     /// A member that breaks a bound of the API model, in the words that AWS front ends use.
     pub fn validation(member: &str, rule: impl fmt::Display) -> Self {
         Self::client(

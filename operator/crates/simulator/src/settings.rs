@@ -10,6 +10,12 @@ pub const EXAMPLE_ACCOUNT: &str = "123456789012";
 /// `MeterUsage` calls a second, account and region (AWS Marketplace endpoints and quotas).
 pub const CALLS_A_SECOND: u32 = 10;
 
+/// `LookupEvents` calls a second, account and region (API reference of CloudTrail).
+pub const LOOKUPS_A_SECOND: u32 = 2;
+
+/// How long CloudTrail takes to deliver an event, in seconds: AWS says about five minutes on average and promises nothing.
+pub const TRAIL_DELAY_SECONDS: u32 = 300;
+
 /// Over which callers AWS compares a `ClientToken`. Not documented, so a client has to be right under both.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +41,12 @@ pub struct Settings {
     pub pod_region: Option<String>,
     /// `MeterUsage` calls a second, account and region; 0 switches the throttle off.
     pub calls_a_second: u32,
+    /// ARNs of roles whose policy does not allow `cloudtrail:LookupEvents`.
+    pub trail_denied_roles: BTreeSet<String>,
+    /// How long CloudTrail takes to deliver an event, in seconds of the simulator's clock.
+    pub trail_delay_seconds: u32,
+    /// `LookupEvents` calls a second, account and region; 0 switches the throttle off.
+    pub lookups_a_second: u32,
     /// Over which callers a `ClientToken` counts.
     pub token_scope: TokenScope,
     /// The audience that STS asks of a web identity token. None: not checked.
@@ -51,6 +63,9 @@ impl Default for Settings {
             denied_roles: BTreeSet::new(),
             pod_region: None,
             calls_a_second: CALLS_A_SECOND,
+            trail_denied_roles: BTreeSet::new(),
+            trail_delay_seconds: TRAIL_DELAY_SECONDS,
+            lookups_a_second: LOOKUPS_A_SECOND,
             token_scope: TokenScope::default(),
             audience: Some("sts.amazonaws.com".to_owned()),
             allow_any_credentials: false,

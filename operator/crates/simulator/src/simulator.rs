@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::{
     books::Books,
@@ -21,6 +22,7 @@ use crate::{
     rules,
     settings::Settings,
     throttle::Throttle,
+    trail::{LookupEventsRequest, Trail},
     view::BooksView,
 };
 
@@ -60,6 +62,8 @@ pub struct Simulator {
     settings: Settings,
     books: Books,
     throttle: Throttle,
+    trail: Trail,
+    lookups: Throttle,
     script: FaultScript,
     faults: Engine,
     injected: Vec<InjectedFault>,
@@ -99,7 +103,46 @@ impl Simulator {
         {
             self.books.refuse(now, caller, request, error);
         }
+        self.trail.note(now, caller, request, &outcome);
         outcome
+    }
+
+    /// One `LookupEvents` call, as it ends on the wire: a page of the event history, or what the fault script makes of it.
+    pub fn look_up(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        request: &LookupEventsRequest,
+    ) -> Exchange<Value> {
+        self.look_up_paced(now, now, caller, request)
+    }
+
+    pub(crate) fn look_up_paced(
+        &mut self,
+        now: Timestamp,
+        pace: Timestamp,
+        caller: &Caller,
+        request: &LookupEventsRequest,
+    ) -> Exchange<Value> {
+        let call = Call {
+            now,
+            operation: Operation::LookupEvents,
+            product_code: None,
+            dimension: None,
+            hour: None,
+            pod: caller.pod.as_ref().map(|pod| pod.uid.as_str()),
+        };
+        self.with_faults(&call, ApiError::failure, ApiError::throttled, |simulator| {
+            let Self { settings, trail, lookups, .. } = simulator;
+            if !lookups.admit(pace, &caller.account, &caller.region, settings.lookups_a_second) {
+                return Err(ApiError::throttled());
+            }
+            if settings.trail_denied_roles.contains(&caller.role_arn) {
+                return Err(access_denied(caller, "cloudtrail:LookupEvents"));
+            }
+            let delay = SignedDuration::from_secs(i64::from(settings.trail_delay_seconds));
+            trail.page(now, delay, caller, request)
+        })
     }
 
     /// One `MeterUsage` call as it ends on the wire: the true answer, or what the fault script makes of it.
@@ -231,6 +274,8 @@ impl Simulator {
     pub fn reset(&mut self) {
         self.books = Books::default();
         self.throttle = Throttle::default();
+        self.trail = Trail::default();
+        self.lookups = Throttle::default();
         self.faults = Engine::new(self.script.clone());
         self.injected.clear();
     }
@@ -250,13 +295,18 @@ fn check_permission(settings: &Settings, caller: &Caller, dry_run: bool) -> Resu
             "UnauthorizedException",
             format!("{who} is not authorized to perform: {action}."),
         ),
-        (true, false) => ApiError::client(
-            "AccessDeniedException",
-            format!(
-                "User: {who} is not authorized to perform: {action} on resource: * because no identity-based policy allows it."
-            ),
-        ),
+        (true, false) => access_denied(caller, action),
     })
+}
+
+fn access_denied(caller: &Caller, action: &str) -> ApiError {
+    let who = &caller.role_arn;
+    ApiError::client(
+        "AccessDeniedException",
+        format!(
+            "User: {who} is not authorized to perform: {action} on resource: * because no identity-based policy allows it."
+        ),
+    )
 }
 
 fn check_product(settings: &Settings, request: &MeterUsageRequest) -> Result<(), ApiError> {

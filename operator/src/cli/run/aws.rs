@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::meter::Finding;
-use tollkeeper_core::metering::Metering;
+use tollkeeper_core::{evidence::Trail, metering::Metering};
 use tollkeeper_marketplace::{
     connect as connect_to_aws, credentials::AllowCredentials, environment::AwsEnvironment,
     token::TokenIdentity,
@@ -16,18 +16,26 @@ use super::{Credentials, Parts, Run};
 /// How often the way to AWS is looked for while there is none: a person has to change the pod, which restarts it anyway.
 const RETRY: SignedDuration = SignedDuration::from_secs(60);
 
-/// Connects, and returns the UID of the pod that AWS will see. `None` if the term ended first.
+/// AWS as this process has it.
+pub(super) struct Aws {
+    pub(super) metering: Arc<dyn Metering>,
+    pub(super) trail: Arc<dyn Trail>,
+    /// The UID of the pod that AWS will see.
+    pub(super) pod: String,
+}
+
+/// Connects. `None` if the term ended first.
 pub(super) async fn connect(
     parts: &Parts,
     run: &Run,
     pod_uid: Option<String>,
     term: &CancellationToken,
-) -> Option<(Arc<dyn Metering>, String)> {
+) -> Option<Aws> {
     let environment = AwsEnvironment::from_vars(env::vars());
     loop {
         let pod = pod(run, &environment, pod_uid.clone()).await;
         let connected = match pod {
-            Ok(pod) => attempt(run, &environment).await.map(|metering| (metering, pod)),
+            Ok(pod) => attempt(run, &environment, pod).await,
             Err(finding) => Err(finding),
         };
         match connected {
@@ -51,18 +59,19 @@ pub(super) async fn connect(
     }
 }
 
-async fn attempt(run: &Run, environment: &AwsEnvironment) -> Result<Arc<dyn Metering>, Finding> {
+async fn attempt(run: &Run, environment: &AwsEnvironment, pod: String) -> Result<Aws, Finding> {
     let allowed = match run.allow_credentials {
         Credentials::WebIdentity => AllowCredentials::WebIdentity,
         Credentials::Any => AllowCredentials::Any,
     };
     match connect_to_aws(environment, allowed).await {
-        Ok(metering) => {
+        Ok(connection) => {
+            let metering = connection.metering();
             if let Some(warning) = metering.warning() {
                 tracing::warn!(reason = warning.reason(), %warning, "AWS may refuse usage from here");
             }
             tracing::info!(region = %metering.region(), "usage goes to AWS");
-            Ok(Arc::new(metering))
+            Ok(Aws { metering: Arc::new(metering), trail: Arc::new(connection.trail()), pod })
         }
         Err(problem) => Err(Finding { reason: problem.reason(), message: problem.to_string() }),
     }

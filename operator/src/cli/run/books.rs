@@ -6,8 +6,8 @@ use clap::Args;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::{decision, statement};
-use tollkeeper_core::{product::Span, statement::Retention};
-use tollkeeper_ledger::kubernetes::{KubernetesLedger, KubernetesStatements, Scope};
+use tollkeeper_core::{ledger::Ledger, product::Span, statement::Retention};
+use tollkeeper_ledger::kubernetes::{KubernetesStatements, Scope};
 
 use super::Parts;
 
@@ -42,7 +42,7 @@ fn report_retention(text: &str) -> Result<SignedDuration, String> {
 pub(super) async fn keep(
     parts: &Parts,
     keep: Keep,
-    ledger: &Arc<KubernetesLedger>,
+    ledger: &Arc<dyn Ledger>,
     scope: Scope,
     stop: &CancellationToken,
 ) {

@@ -18,6 +18,7 @@ use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_controller::{
     binding,
     events::Events,
+    funnel::SharedFunnel,
     lease::{Elector, Leadership, Tenure},
     roster::Roster,
     watch::{Scope, Watched},
@@ -104,6 +105,7 @@ pub(super) struct Parts {
     client: Client,
     scope: Scope,
     roster: Arc<Roster>,
+    funnel: SharedFunnel,
     products: Arc<Watched<MarketplaceProduct>>,
     bindings: Arc<Watched<LicenseBinding>>,
     events: Events,
@@ -156,6 +158,7 @@ impl Run {
             is_real_time,
             scope: self.scope(),
             roster: Arc::new(Roster::default()),
+            funnel: SharedFunnel::default(),
             products: Watched::new(|_| {}),
             bindings: binding::watched(),
             events: Events::new(client.clone(), self.pod_name.clone()),

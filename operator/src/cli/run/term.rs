@@ -1,13 +1,16 @@
 //! One term of leadership: what a process does while it leads, and how it notices that it does no more.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::StreamExt as _;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tollkeeper_api::EvidenceSource;
 use tollkeeper_controller::{
     binding,
     collect::{Clients, Collector, Limits},
+    evidence::{self, Inquiry, LOOKUPS_PER_SECOND},
+    funnel::CountedLedger,
     lease::{Leadership, Tenure},
     meter::{House, Meters},
     product::{Memory, ProductHouse, reconcile},
@@ -15,7 +18,9 @@ use tollkeeper_controller::{
     watch::{Scope, Seen, changed_keys},
     work::run_keyed,
 };
-use tollkeeper_core::{pace::Pace, plan::submission::Sender, product::Policy};
+use tollkeeper_core::{
+    identity::ObjectKey, ledger::Ledger, pace::Pace, plan::submission::Sender, product::Policy,
+};
 use tollkeeper_ledger::kubernetes::{self, KubernetesCheckpoints, KubernetesLedger};
 
 use super::{Parts, Run, aws, books};
@@ -94,8 +99,8 @@ async fn work(
         Scope::Cluster => kubernetes::Scope::Cluster,
         Scope::Namespaces(names) => kubernetes::Scope::Namespaces(names.clone()),
     };
-    let ledger =
-        Arc::new(KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone()));
+    let stored = KubernetesLedger::new(parts.client.clone(), ledger_scope.clone(), parts.clock.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(CountedLedger::new(Arc::new(stored), parts.funnel.clone()));
     // Anew in every term: another pod may have written to the volume since.
     let marks = Arc::new(run.marks()?);
     let sealed = Arc::new(Notify::new());
@@ -122,27 +127,33 @@ async fn work(
         memory: Memory::default(),
     });
     let settle = async {
-        let (metering, sender) = match aws::connect(parts, run, pod_uid, term).await {
-            Some((metering, pod)) => (metering, Sender { pod, epoch }),
-            None => return,
+        let Some(aws) = aws::connect(parts, run, pod_uid, term).await else { return };
+        let inquiry = Inquiry {
+            clock: parts.clock.clone(),
+            ledger: ledger.clone(),
+            trail: aws.trail,
+            pace: Arc::new(Pace::new(parts.clock.clone(), LOOKUPS_PER_SECOND)),
         };
         let teller = Teller {
             clock: parts.clock.clone(),
             ledger: ledger.clone(),
-            metering,
+            metering: aws.metering,
             pace: Arc::new(Pace::meter_usage(parts.clock.clone())),
             marks: marks.clone(),
             term: Arc::new(LeaderTerm { epoch, tenure: parts.tenure.clone(), ended: term.clone() }),
         };
-        tollkeeper_controller::report::run(
-            Settler::new(sender),
-            teller,
-            || policies(parts),
-            &parts.roster,
-            &sealed,
-            term,
-        )
-        .await;
+        let settler = Settler::new(Sender { pod: aws.pod, epoch });
+        futures::join!(
+            tollkeeper_controller::report::run(
+                settler,
+                teller,
+                || policies(parts),
+                &parts.roster,
+                &sealed,
+                term,
+            ),
+            evidence::run(inquiry, || with_evidence(parts), &parts.roster, term),
+        );
     };
     let reconcile_products = run_keyed(
         "products",
@@ -166,6 +177,7 @@ async fn work(
     let keep = books::keep(parts, run.keep, &ledger, ledger_scope, term);
     futures::join!(settle, reconcile_products, binding::run(&keeper, term), keep);
     meters.stop().await;
+    parts.funnel.lock().hand_over();
     Ok(())
 }
 
@@ -189,11 +201,22 @@ fn policies(parts: &Parts) -> Policies {
         .collect()
 }
 
+/// Products of which a buyer allows to look for evidence: those that a binding with `spec.evidence` names.
+fn with_evidence(parts: &Parts) -> BTreeSet<ObjectKey> {
+    let bindings = parts.bindings.all().into_iter();
+    bindings
+        .filter_map(|(key, seen)| match seen {
+            Seen::Object(binding) => binding.spec.evidence.map(|EvidenceSource::CloudTrail| {
+                ObjectKey::new(key.namespace, binding.spec.product_ref.name.clone())
+            }),
+            Seen::Undecodable(_) => None,
+        })
+        .collect()
+}
+
 /// A product is looked at when it changes, when one of its bindings does, when another product does (they may share a
 /// code), and when its meter or the settler has something new to say.
-fn wakes_of_products(
-    parts: &Arc<Parts>,
-) -> impl futures::Stream<Item = tollkeeper_core::identity::ObjectKey> + Send + 'static {
+fn wakes_of_products(parts: &Arc<Parts>) -> impl futures::Stream<Item = ObjectKey> + Send + 'static {
     let all = {
         let products = parts.products.clone();
         move || products.keys()

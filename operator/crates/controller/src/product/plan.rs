@@ -13,6 +13,8 @@ use super::observe::{Observed, ObservedBinding};
 use crate::{
     conditions::{Verdict, Voice, ready},
     meter::{Finding, Successor},
+    report::RECORD_AMBIGUOUS,
+    roster::ProductProgress,
 };
 
 pub(super) const PLUGIN_READY: &str = "PluginReady";
@@ -206,6 +208,15 @@ fn is_shadow(checked: &CheckedProduct) -> bool {
         .is_some_and(|metered| metered.product.mode == tollkeeper_core::product::Mode::Shadow)
 }
 
+/// A record that a person should look at, with what CloudTrail says or does not say about it.
+fn attention(progress: &ProductProgress) -> Option<Finding> {
+    let mut attention = progress.attention.clone()?;
+    if let Some(evidence) = progress.evidence.as_ref().filter(|_| attention.reason == RECORD_AMBIGUOUS) {
+        attention.message = format!("{}; {}", attention.message, evidence.message);
+    }
+    Some(attention)
+}
+
 /// The first thing that is wrong with the metering of a product, the one that costs most first.
 fn problem(observed: &Observed) -> Option<Finding> {
     let progress = &observed.progress;
@@ -228,7 +239,7 @@ fn problem(observed: &Observed) -> Option<Finding> {
         .clone()
         .or_else(|| progress.findings.storage.clone())
         .or_else(|| observed.blocked.clone().filter(|_| is_paid))
-        .or_else(|| progress.attention.clone())
+        .or_else(|| attention(progress))
         .or_else(|| progress.bookkeeping.clone())
         .or_else(no_binding)
         .or_else(missed)

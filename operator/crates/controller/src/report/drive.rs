@@ -12,7 +12,7 @@ use tollkeeper_core::{
     settlement::{Phase, RecordState, RecordStatus},
 };
 
-use super::{INVARIANT_BROKEN, Policies, Settler, Teller, Turn};
+use super::{INVARIANT_BROKEN, Policies, RECORD_AMBIGUOUS, Settler, Teller, Turn};
 use crate::{meter::Finding, roster::Roster};
 
 /// Settles until it is told to stop; what is being sent then is finished first. `policies` are those of all products,
@@ -121,7 +121,7 @@ fn reason(record: &RecordStatus) -> &'static str {
     let known = KNOWN.into_iter().find(|name| record.reason.as_deref() == Some(name));
     known.unwrap_or(match record.state {
         RecordState::Rejected => "RecordRejected",
-        RecordState::Ambiguous => "RecordAmbiguous",
+        RecordState::Ambiguous => RECORD_AMBIGUOUS,
         RecordState::Expired => "RecordExpired",
         RecordState::Held => "RecordHeld",
         _ => "RecordNeedsAttention",

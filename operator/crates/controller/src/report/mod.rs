@@ -32,6 +32,9 @@ use crate::backoff::Backoff;
 /// The reason of a product whose sending is halted.
 const INVARIANT_BROKEN: &str = "InvariantBroken";
 
+/// The reason of a record of which nobody knows whether AWS took it.
+pub(crate) const RECORD_AMBIGUOUS: &str = "RecordAmbiguous";
+
 /// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
 /// person or another process has changed.
 const SCAN_INTERVAL: SignedDuration = SignedDuration::from_secs(30);

@@ -22,6 +22,8 @@ pub enum Operation {
     /// AWS Marketplace Metering.
     #[default]
     MeterUsage,
+    /// CloudTrail.
+    LookupEvents,
     /// STS.
     AssumeRoleWithWebIdentity,
 }

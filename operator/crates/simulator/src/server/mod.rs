@@ -11,6 +11,7 @@ mod reply;
 mod sessions;
 mod sigv4;
 mod sts;
+mod trail;
 mod web_identity;
 
 use std::{
@@ -134,6 +135,10 @@ async fn dispatch(
     if let Some(target) = request.header("x-amz-target") {
         return match target {
             "AWSMPMeteringService.MeterUsage" => metering::meter_usage(&aws, &request).await,
+            // botocore writes the package before it, the Rust SDK does not.
+            target if target.ends_with("CloudTrail_20131101.LookupEvents") => {
+                trail::look_up_events(&aws, &request).await
+            }
             other => reply::json_error(&unknown_operation(other)),
         };
     }
@@ -154,7 +159,7 @@ fn unknown_operation(name: &str) -> ApiError {
     ApiError::client(
         "UnknownOperationException",
         format!(
-            "The simulator has no operation {name}. It has AWSMPMeteringService.MeterUsage and STS AssumeRoleWithWebIdentity."
+            "The simulator has no operation {name}. It has AWSMPMeteringService.MeterUsage, CloudTrail_20131101.LookupEvents and STS AssumeRoleWithWebIdentity."
         ),
     )
 }

@@ -67,17 +67,12 @@ pub(super) async fn assume_role(
         pod: pod.as_ref().map(|pod| pod.uid.as_str()),
     };
     let issue = |_: &mut Simulator| Ok(role.issue(aws, wall));
-    let exchange = aws.simulator.lock().with_faults(&call, internal_failure, throttling, issue);
+    let exchange = aws.simulator.lock().with_faults(&call, ApiError::failure, throttling, issue);
     aws.hold(now, exchange.delay).await;
     reply::answer(&request.connection, exchange.answer, |result| match result {
         Ok(issued) => role.written(&issued),
         Err(error) => Written::xml_error(&error),
     })
-}
-
-fn internal_failure() -> ApiError {
-    let message = "The request processing has failed because of an unknown error, exception or failure.";
-    ApiError { status: 500, ..ApiError::client("InternalFailure", message) }
 }
 
 fn throttling() -> ApiError {

@@ -5,6 +5,7 @@ mod in_process;
 mod request;
 mod rules;
 mod slots;
+mod trail;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Metrics, made from what is known at the moment of the scrape. Labels are products and states: bounded.
 
 mod plugins;
+mod units;
 
 use std::fmt;
 
@@ -50,7 +51,13 @@ fn products(parts: &Parts, registry: &mut Registry) {
     let (missed, quarantined, inputs) = (Gauges::default(), Gauges::default(), Gauges::default());
     let problems = Family::<Problem, Gauge>::default();
     let now = parts.clock.now();
-    for (key, progress) in parts.roster.all() {
+    let roster = parts.roster.all();
+    let known: Vec<Product> = roster
+        .keys()
+        .map(|key| Product { namespace: key.namespace.clone(), product: key.name.clone() })
+        .collect();
+    units::register(&parts.funnel, &known, now, registry);
+    for (key, progress) in roster {
         let product = Product { namespace: key.namespace.clone(), product: key.name.clone() };
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         metered.get_or_create(&product).set(i64::from(progress.is_metered));
@@ -63,7 +70,7 @@ fn products(parts: &Parts, registry: &mut Registry) {
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
         let findings = &progress.findings;
         let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
-        let findings = findings.chain(&progress.bookkeeping);
+        let findings = findings.chain(&progress.evidence).chain(&progress.bookkeeping);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
