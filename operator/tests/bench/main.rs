@@ -14,6 +14,7 @@ mod checks;
 mod golden;
 mod languages;
 mod projects;
+mod tapes;
 
 use std::{
     fs,
