@@ -17,7 +17,7 @@ COMPONENTS := $(notdir $(basename $(wildcard plugins/examples/*/*.wasm plugins/f
 TARGETS := --workspace --bins --tests
 # Guests have lock files of their own, so they are no members. On the host they are ordinary libraries; one folder for all
 # of them, without debug information, keeps that short.
-GUESTS := $(wildcard plugins/*/*/Cargo.toml)
+GUESTS := $(wildcard plugins/*/*/Cargo.toml plugins/sdk/rust/examples/*/Cargo.toml)
 GUEST := --locked --quiet --config profile.dev.debug=false --target-dir target/guests --manifest-path
 
 .PHONY: help
