@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path, process::Command};
 
-use crate::{fails, scratch, sdk, text};
+use crate::{compiled, fails, scratch, sdk, text};
 
 /// Runs the commands of a page of `docs/vendors` as they stand, in a folder. Blocks of `console` are for people: they
 /// install what is there already.
@@ -23,6 +23,7 @@ pub(crate) fn said_by_page(page: &str, commands: usize, folder: &Path) -> String
         .env("PATH", env::join_paths(path).unwrap())
         // A debug build of the host on a busy machine is no measure of a meter.
         .env("TOLLKEEPER_TIME", "10s")
+        .env("TOLLKEEPER_CACHE_DIR", compiled())
         .env("TMPDIR", scratch(&format!("temporary-{page}")))
         .output()
         .unwrap();

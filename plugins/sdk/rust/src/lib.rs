@@ -130,7 +130,7 @@ macro_rules! export {
             }
 
             #[cfg(target_family = "wasm")]
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }
