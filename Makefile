@@ -17,7 +17,7 @@ COMPONENTS := $(notdir $(basename $(wildcard plugins/examples/*/*.wasm plugins/f
 TARGETS := --workspace --bins --tests
 # Guests have lock files of their own, so they are no members. On the host they are ordinary libraries; one folder for all
 # of them, without debug information, keeps that short.
-GUESTS := $(wildcard plugins/*/*/Cargo.toml)
+GUESTS := $(wildcard plugins/*/*/Cargo.toml plugins/sdk/rust/examples/*/Cargo.toml)
 GUEST := --locked --quiet --config profile.dev.debug=false --target-dir target/guests --manifest-path
 
 .PHONY: help
@@ -64,13 +64,29 @@ test-guests:
 soak: ## a million calls of plugins, good and bad: the host's memory stays flat (`make test` has ten thousand)
 	TOLLKEEPER_SOAK_EVALUATIONS=1000000 cargo test --locked --release --package tollkeeper-plugin-host --test hostile soak
 
+# libFuzzer's instrumentation, as cargo-fuzz asks for it, without a sanitizer: that needs a nightly compiler, and what is
+# fuzzed here has no unsafe code. A target of its own, so that macros and build scripts are not instrumented.
+FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 $(addprefix -Cllvm-args=-sanitizer-coverage-, \
+	level=4 inline-8bit-counters pc-table trace-compares)
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## fuzz each target of `fuzz/` for SECONDS; what is found is kept in target/fuzz/findings
+	host="$$(rustc -vV | sed -n 's/^host: //p')"; \
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target "$$host"; \
+	for target in $(FUZZ); do \
+		mkdir -p "target/fuzz/corpus/$$target" target/fuzz/findings; \
+		"target/fuzz/$$host/release/$$target" -max_total_time=$(SECONDS) -print_final_stats=1 -timeout=10 -max_len=65536 \
+			-artifact_prefix="target/fuzz/findings/$$target-" "target/fuzz/corpus/$$target" "fuzz/corpus/$$target"; \
+	done
+
 .PHONY: lint
 lint: format-check directions clippy ## formatting, the direction of dependencies, clippy
 
 .PHONY: format-check directions clippy
 format-check:
 	cargo fmt --all --check
-	for guest in $(GUESTS); do cargo fmt --check --manifest-path "$$guest"; done
+	for guest in $(GUESTS) fuzz/Cargo.toml; do cargo fmt --check --manifest-path "$$guest"; done
 directions:
 	.ci/check-directions --prove
 clippy:

@@ -37,7 +37,7 @@ fn kept(tick: &Value) -> Value {
 }
 
 /// The example's product with the component's digest, in a folder with the component. It takes components of every language.
-fn pinned(component: &Path, example: &str) -> PathBuf {
+pub(crate) fn pinned(component: &Path, example: &str) -> PathBuf {
     let language = component.file_stem().unwrap().to_string_lossy().into_owned();
     let folder = scratch(&format!("bill-{example}-{language}"));
     fs::copy(component, folder.join("meter.wasm")).unwrap();

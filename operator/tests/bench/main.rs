@@ -14,6 +14,7 @@ mod checks;
 mod golden;
 mod languages;
 mod projects;
+mod tapes;
 
 use std::{
     fs,
@@ -47,8 +48,14 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
+/// Machine code for all tests of this checkout: the user's own cache is shared with whatever else runs, and would lose it.
+fn compiled() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+}
+
 fn tollkeeper(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tollkeeper")).args(arguments).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollkeeper"));
+    command.args(arguments).env("TOLLKEEPER_CACHE_DIR", compiled()).output().unwrap()
 }
 
 /// Standard output of what must succeed.

@@ -39,11 +39,14 @@ async fn a_new_plugin_measures_from_the_next_hour_on_and_a_bad_one_never() {
 
     // It loads, takes its configuration, and fails its dry run.
     let old = stage.observe().await.reports[0]["spec"]["evidence"]["plugin"].as_str().unwrap().to_owned();
-    change_plugin(&stage, &repository().join("plugins/fixtures/hostile/hostile.wasm")).await;
+    let hostile = change_plugin(&stage, &repository().join("plugins/fixtures/hostile/hostile.wasm")).await;
     let refused =
         stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("False", "InvalidConfig")).await;
     let message = refused["message"].as_str().unwrap();
     assert!(message.ends_with(&format!("{old} measures on")), "{message}");
+    assert!(message.starts_with(&format!("{hostile} is not used: ")), "{message}");
+    let product = stage.namespace.api::<MarketplaceProduct>().get("vecdb").await.unwrap();
+    assert_eq!(product.status.unwrap().plugin.unwrap().digest, old);
     let hours = stage.observe().await.reports.len();
     let later = stage.settled(hours + 2).await;
     assert!(plugins(&later.reports).iter().all(|plugin| *plugin == old), "{:?}", plugins(&later.reports));

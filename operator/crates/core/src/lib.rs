@@ -31,6 +31,7 @@ pub mod proof;
 pub mod quantity;
 pub mod reading;
 pub mod recording;
+pub mod redaction;
 pub mod report;
 pub mod settlement;
 pub mod statement;

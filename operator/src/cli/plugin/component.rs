@@ -27,7 +27,7 @@ pub(super) struct Interfaces {
 }
 
 /// Reads a file that holds a component; a file that is too large is not read.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", path.display()));
     let length = fs::metadata(path).map_err(unreadable)?.len();
     if length > MAX_COMPONENT {

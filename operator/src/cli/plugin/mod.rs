@@ -3,7 +3,8 @@
 mod bench;
 mod build;
 mod check;
-mod component;
+pub(super) mod component;
+mod deck;
 mod inspect;
 mod keygen;
 mod language;
@@ -13,7 +14,9 @@ mod play;
 mod progress;
 mod pull;
 mod push;
+mod record;
 mod registry;
+mod replay;
 mod run;
 mod setting;
 mod sign;
@@ -42,6 +45,8 @@ enum Verb {
     Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
     Run(run::Run),
+    Record(record::Record),
+    Replay(replay::Replay),
     Push(push::Push),
     Pull(pull::Pull),
     Keygen(keygen::Keygen),
@@ -59,6 +64,8 @@ impl Plugin {
             Verb::Simulate(simulate) => simulate.run(),
             Verb::Inspect(inspect) => inspect.run(),
             Verb::Run(run) => run.run(),
+            Verb::Record(record) => record.run(),
+            Verb::Replay(replay) => replay.run(),
             Verb::Push(push) => push.run(),
             Verb::Pull(pull) => pull.run(),
             Verb::Keygen(keygen) => keygen.run(),

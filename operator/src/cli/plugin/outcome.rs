@@ -1,5 +1,6 @@
 //! What a plugin made of a tick, as people and tools read it.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tollkeeper_core::{
@@ -27,8 +28,28 @@ impl Played {
             }),
             Err(failure) => json!({
                 "at": self.at,
-                "failure": { "reason": failure.reason(), "message": failure.to_string() },
+                "failure": failed(failure),
             }),
+        }
+    }
+
+    /// All that has to be the same when the tick is played again: readings, every byte of the state, the log; or the failure.
+    pub(super) fn exact(&self) -> Json {
+        match &self.outcome {
+            Ok(measured) => json!({
+                "readings": measured.readings.iter().map(reading).collect::<Vec<_>>(),
+                "state": STANDARD.encode(&measured.state),
+                "log": measured.log.iter().map(logged).collect::<Vec<_>>(),
+            }),
+            Err(failure) => json!({ "failure": failed(failure) }),
+        }
+    }
+
+    /// What of it is billed: the readings, or why there are none. A redaction may change the rest, and not this.
+    pub(super) fn billed(&self) -> Json {
+        match &self.outcome {
+            Ok(measured) => json!({ "readings": measured.readings.iter().map(reading).collect::<Vec<_>>() }),
+            Err(failure) => json!({ "failure": failure.reason() }),
         }
     }
 
@@ -58,6 +79,10 @@ fn level(level: LogLevel) -> &'static str {
 
 fn logged(line: &LogLine) -> Json {
     json!({ "level": level(line.level), "message": line.message })
+}
+
+fn failed(failure: &PluginFailure) -> Json {
+    json!({ "reason": failure.reason(), "message": failure.to_string() })
 }
 
 fn reading(reading: &Reading) -> Json {

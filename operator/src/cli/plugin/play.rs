@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tollkeeper_core::{
-    input::{InputDeclaration, Inputs as _},
+    input::{Input, InputDeclaration, Inputs as _},
     plugin::PluginFailure,
     reading::Measurement,
 };
@@ -93,9 +93,7 @@ impl Play {
     }
 
     /// What the plugin sees at each moment, in their order.
-    pub(super) fn frames(
-        &self,
-    ) -> impl Iterator<Item = (Timestamp, Vec<tollkeeper_core::input::Input>)> + '_ {
+    pub(super) fn frames(&self) -> impl Iterator<Item = (Timestamp, Vec<Input>)> + '_ {
         self.moments.iter().map(|at| (*at, block_on(self.inputs.collect(&self.declared, &[], *at)).inputs))
     }
 
@@ -105,9 +103,7 @@ impl Play {
         let mut state = self.state.clone();
         let mut played = Vec::with_capacity(self.moments.len());
         for (at, inputs) in self.frames() {
-            let outcome = subject
-                .measure(tick(setting, at, &state), inputs)
-                .and_then(|measured| known_dimensions(measured, setting));
+            let outcome = measured(subject, setting, at, &state, inputs);
             if let Ok(measured) = &outcome {
                 state.clone_from(&measured.state);
             }
@@ -117,6 +113,18 @@ impl Play {
         bar.finish_and_clear();
         played
     }
+}
+
+/// Runs one tick, with the state of the one before.
+pub(super) fn measured(
+    subject: &Subject,
+    setting: &Setting,
+    at: Timestamp,
+    state: &[u8],
+    inputs: Vec<Input>,
+) -> Result<Measurement, PluginFailure> {
+    let measured = subject.measure(tick(setting, at, state), inputs)?;
+    known_dimensions(measured, setting)
 }
 
 /// The meter refuses a tick with a dimension that the product does not have.

@@ -82,7 +82,7 @@ impl Simulate {
         let trace = Trace::read(&self.trace, Some(&inputs)).map_err(Failure::new)?.moved_to(span.0);
         let spinner = progress::spinner("playing the month".to_owned());
         let simulator = SharedSimulator::new(Simulator::new(Settings::default()));
-        let simulation = play(&manifests, &trace, span, &simulator, None)?;
+        let simulation = play(&manifests, &trace, span, &simulator, None, None)?;
         spinner.finish_and_clear();
         match self.output {
             Output::Json => print::json(&simulation.json())?,

@@ -1,10 +1,6 @@
 //! `tollkeeper report replay`: computes recorded hours again, with the code of `run`, and compares.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,23 +18,17 @@ use tollkeeper_plugin_host::{Evaluation, WasmHost};
 use super::{block_on, place::Document};
 use crate::cli::{
     Failure, Output, print,
+    recorded::{Recorded, refusal},
     render::{self, Align},
 };
-
-/// The host has the exact limit of a component; this keeps a wrong file from filling the memory.
-const MAX_COMPONENT: u64 = 64 << 20;
 
 /// Compute recorded hours again from their inputs, and compare with the reports that were sealed, bit for bit.
 ///
 /// Recordings are made by `run --record-inputs`. Ends with 1 and names the first difference if there is one.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Recordings, or folders of them.
-    #[arg(required = true, value_name = "FILE")]
-    recordings: Vec<PathBuf>,
-    /// The component that measured; several if it was replaced.
-    #[arg(long, env = "TOLLKEEPER_PLUGIN", required = true, value_name = "FILE", value_delimiter = ',')]
-    plugin: Vec<PathBuf>,
+    #[command(flatten)]
+    recorded: Recorded,
     /// Compare with the reports of this export, too; `-` for standard input.
     #[arg(long, env = "TOLLKEEPER_EXPORT", value_name = "FILE")]
     export: Option<PathBuf>,
@@ -61,15 +51,12 @@ impl Replay {
         let export = self.export.as_deref().map(Document::read).transpose()?;
         let sealed: Option<Vec<SealedReport>> = export
             .map(|document| document.material().entries().into_iter().map(|entry| entry.report).collect());
-        let components = self.components()?;
+        let components = self.recorded.components()?;
         let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
         let mut rows = Vec::new();
-        for path in self.files()? {
-            let recording = recording::read(&path).map_err(Failure::new)?;
+        for path in self.recorded.files()? {
+            let recording = recording::read(&path).map_err(|error| Failure::new(refusal(&error)))?;
             rows.push(block_on(replayed(recording, &host, &components, sealed.as_deref()))?);
-        }
-        if rows.is_empty() {
-            return Err(Failure::new("there are no recordings (*.jsonl.gz) to replay"));
         }
         match self.output {
             Output::Json => print::json(&json!({"hours": rows.iter().map(json).collect::<Vec<_>>()}))?,
@@ -88,47 +75,6 @@ impl Replay {
             ))),
         }
     }
-
-    /// The files, those of folders in the order of their names.
-    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let mut files = Vec::new();
-        for path in &self.recordings {
-            if !path.is_dir() {
-                files.push(path.clone());
-                continue;
-            }
-            let named = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-            let mut inside = Vec::new();
-            for entry in fs::read_dir(path).map_err(named)? {
-                let file = entry.map_err(named)?.path();
-                if file.to_string_lossy().ends_with(".jsonl.gz") {
-                    inside.push(file);
-                }
-            }
-            inside.sort();
-            files.extend(inside);
-        }
-        Ok(files)
-    }
-
-    /// The components by their digests.
-    fn components(&self) -> Result<BTreeMap<Digest, Vec<u8>>, Failure> {
-        let mut components = BTreeMap::new();
-        for path in &self.plugin {
-            let bytes = component(path)
-                .map_err(|error| Failure::new(format!("the plugin {}: {error}", path.display())))?;
-            components.insert(Digest::of(&bytes), bytes);
-        }
-        Ok(components)
-    }
-}
-
-fn component(path: &Path) -> std::io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > MAX_COMPONENT {
-        return Err(std::io::Error::other(format!("{length} bytes are more than any component may have")));
-    }
-    fs::read(path)
 }
 
 async fn replayed(

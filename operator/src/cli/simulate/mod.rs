@@ -33,10 +33,12 @@ use tollkeeper_core::{
     plan::submission::Sender,
     plugin::PluginHost as _,
     product::Binding,
+    recording::Recorder,
 };
 use tollkeeper_ledger::{
     marks::KeptMarks,
     memory::{MemoryCheckpoints, MemoryLedger},
+    recording::{Bounds, FileRecorder},
 };
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_simulator::{
@@ -80,6 +82,9 @@ pub(crate) struct Simulate {
     /// Folder with the component files that products name by their path in the operator's image.
     #[arg(long, env = "TOLLKEEPER_PLUGINS", value_name = "FOLDER")]
     plugins: Option<PathBuf>,
+    /// Leave recordings of all hours in this folder, as `run --record-inputs` does.
+    #[arg(long, env = "TOLLKEEPER_RECORD_DIR", value_name = "FOLDER")]
+    record_dir: Option<PathBuf>,
     /// Write the bill as a page, too.
     #[arg(long, env = "TOLLKEEPER_HTML", value_name = "FILE")]
     html: Option<PathBuf>,
@@ -105,7 +110,8 @@ impl Simulate {
             .collect();
         let trace = Trace::read(&self.signals, Some(&inputs)).map_err(Failure::new)?;
         let span = self.span(&trace)?;
-        let simulation = play(&manifests, &trace, span, &self.simulator()?, self.plugins.as_deref())?;
+        let (simulator, recorder) = (self.simulator()?, self.recorder()?);
+        let simulation = play(&manifests, &trace, span, &simulator, self.plugins.as_deref(), recorder)?;
         self.report(&simulation, &manifests)
     }
 
@@ -135,6 +141,16 @@ impl Simulate {
             simulator.set_faults(script);
         }
         Ok(SharedSimulator::new(simulator))
+    }
+
+    fn recorder(&self) -> Result<Option<Arc<dyn Recorder>>, Failure> {
+        let Some(folder) = &self.record_dir else { return Ok(None) };
+        // Whoever simulates knows how long, and has asked for all of it.
+        let bounds = Bounds { hours: u32::MAX, bytes: u64::MAX };
+        let recorder = FileRecorder::open(folder, bounds).map_err(|error| {
+            Failure::new(format!("{error}; set --record-dir to a folder that can be written"))
+        })?;
+        Ok(Some(Arc::new(recorder)))
     }
 
     fn report(&self, simulation: &Simulation, manifests: &Manifests) -> Result<(), Failure> {
@@ -168,6 +184,7 @@ pub(super) fn play(
     (from, to): (Timestamp, Timestamp),
     simulator: &SharedSimulator,
     plugins: Option<&Path>,
+    recorder: Option<Arc<dyn Recorder>>,
 ) -> Result<Simulation, Failure> {
     let clock = Arc::new(VirtualClock::starting_at(from));
     let books = Books { ledger: Arc::default(), marks: Arc::new(KeptMarks::in_memory()) };
@@ -177,6 +194,7 @@ pub(super) fn play(
         let own = bindings.get(key).cloned().unwrap_or_default();
         stage.meter.set_bindings(own.into_iter().map(|binding| (binding, false)).collect(), from);
         stage.meter.stop_after(to);
+        recorder.iter().for_each(|recorder| stage.meter.record(recorder.clone()));
     }
     let teller = teller(&clock, &books, simulator);
     let policies: Policies =

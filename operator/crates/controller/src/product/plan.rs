@@ -152,12 +152,14 @@ fn plugin_ready(observed: &Observed) -> Verdict {
     }
 }
 
-/// The product's plugin cannot be used; one that measures already goes on.
+/// The product's plugin cannot be used; one that measures already goes on. Then both are named: the status shows the old one.
 fn refused(finding: &Finding, observed: &Observed) -> Verdict {
     let mut message = finding.message.clone();
     let running = observed.progress.findings.plugin.as_ref().filter(|_| observed.progress.is_metered);
-    if let Some(running) = running {
-        message = format!("{message}; {running} measures on");
+    let metered = observed.checked.as_ref().ok().and_then(|checked| checked.metered.as_ref());
+    if let (Some(running), Some(metered)) = (running, metered) {
+        let named = &metered.product.meter.plugin;
+        message = format!("{named} is not used: {message}; {running} measures on");
     }
     Verdict::fails(PLUGIN_READY, finding.reason, message)
 }

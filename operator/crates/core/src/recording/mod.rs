@@ -3,8 +3,9 @@
 //! A recording is JSON lines, usually compressed with gzip. The first line is the [`Header`], each further one an
 //! [`Entry`] in the order of events. `run --record-inputs` writes recordings, `report replay` recomputes the sealed
 //! report from them; a vendor's tools may write and read the same format. [`FORMAT`] names the version: a reader
-//! refuses any other, and fields that a reader does not know are ignored.
+//! refuses any other, and fields that a reader does not know are ignored. A [`tape`] is what is cut out of it for others.
 
+pub mod tape;
 mod wire;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::wire::{RecordedInput, RecordedProblem};
 use crate::{
@@ -140,8 +141,13 @@ pub enum InvalidRecording {
     #[error("the recording is empty")]
     Empty,
     /// Another format, or none.
-    #[error("the recording has the format `{0}`; this version reads {FORMAT}")]
-    Format(String),
+    #[error("the recording has the format `{found}`, and {read} is read here")]
+    Format {
+        /// What it says.
+        found: String,
+        /// What was asked for.
+        read: &'static str,
+    },
     /// A line is not what the format says.
     #[error("line {line} of the recording cannot be read")]
     Line {
@@ -156,20 +162,8 @@ pub enum InvalidRecording {
 impl Recording {
     /// Reads the lines of a recording.
     pub fn parse(text: &str) -> Result<Self, InvalidRecording> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: String,
-        }
-        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let damaged = |index: usize| move |cause| InvalidRecording::Line { line: index + 1, cause };
-        let (index, first) = lines.next().ok_or(InvalidRecording::Empty)?;
-        let Format { format } = serde_json::from_str(first).map_err(damaged(index))?;
-        if format != FORMAT {
-            return Err(InvalidRecording::Format(format.chars().take(80).collect()));
-        }
-        let header = serde_json::from_str(first).map_err(damaged(index))?;
-        let entries = lines.map(|(index, line)| serde_json::from_str(line).map_err(damaged(index)));
-        Ok(Self { header, entries: entries.collect::<Result<_, _>>()? })
+        let (header, entries) = parts(text, FORMAT)?;
+        Ok(Self { header, entries })
     }
 
     /// How the hour was sealed; `None` if the recording ends before.
@@ -179,6 +173,27 @@ impl Recording {
             _ => None,
         })
     }
+}
+
+/// The first line and the others of a text in this format.
+fn parts<H: DeserializeOwned, E: DeserializeOwned>(
+    text: &str,
+    read: &'static str,
+) -> Result<(H, Vec<E>), InvalidRecording> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: String,
+    }
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let damaged = |index: usize| move |cause| InvalidRecording::Line { line: index + 1, cause };
+    let (index, first) = lines.next().ok_or(InvalidRecording::Empty)?;
+    let Format { format } = serde_json::from_str(first).map_err(damaged(index))?;
+    if format != read {
+        return Err(InvalidRecording::Format { found: format.chars().take(80).collect(), read });
+    }
+    let header = serde_json::from_str(first).map_err(damaged(index))?;
+    let entries = lines.map(|(index, line)| serde_json::from_str(line).map_err(damaged(index)));
+    Ok((header, entries.collect::<Result<_, _>>()?))
 }
 
 /// A header or an entry as a line, with its newline.

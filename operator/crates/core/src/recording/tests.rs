@@ -99,7 +99,7 @@ fn another_format_is_refused_with_its_name() {
     let error = Recording::parse("{\"format\":\"tollkeeper.dev/recording/v9\"}\n").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the recording has the format `tollkeeper.dev/recording/v9`; this version reads tollkeeper.dev/recording/v1"
+        "the recording has the format `tollkeeper.dev/recording/v9`, and tollkeeper.dev/recording/v1 is read here"
     );
     assert!(matches!(Recording::parse("\n"), Err(InvalidRecording::Empty)));
     let text = line(&Header::new(ObjectKey::new("a", "b"), hour())) + "{\"tick\":{}}\n";

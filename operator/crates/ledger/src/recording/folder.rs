@@ -16,7 +16,7 @@ const SUFFIX: &str = ".jsonl.gz";
 
 /// Inputs are what a vendor's plugin may see of a cluster: they are for the operator's own user.
 const PRIVATE_FOLDER: u32 = 0o700;
-const PRIVATE_FILE: u32 = 0o600;
+pub(super) const PRIVATE_FILE: u32 = 0o600;
 
 pub(super) struct Folder {
     path: PathBuf,

@@ -8,20 +8,21 @@ mod folder;
 mod hours;
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
 };
 
-use flate2::read::MultiGzDecoder;
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use jiff::Timestamp;
 use tollkeeper_core::{
     hour::BillingHour,
     identity::ObjectKey,
     product::{Binding, Product},
-    recording::{InvalidRecording, RecordedTick, Recorder, Recording, Seal},
+    recording::{InvalidRecording, RecordedTick, Recorder, Recording, Seal, tape::Tape},
     usage::Tally,
 };
 
@@ -119,15 +120,38 @@ impl Recorder for FileRecorder {
 
 /// Reads a recording, compressed or not.
 pub fn read(path: &Path) -> Result<Recording, RecordingError> {
-    let unusable = |cause| RecordingError::Unusable { path: path.to_owned(), cause };
+    parsed(path, Recording::parse)
+}
+
+/// Reads a tape, compressed or not.
+pub fn read_tape(path: &Path) -> Result<Tape, RecordingError> {
+    parsed(path, Tape::parse)
+}
+
+/// Writes a tape, compressed. It is for its owner alone, until they hand it on.
+pub fn write_tape(path: &Path, tape: &Tape) -> Result<(), RecordingError> {
+    let written = || {
+        let mut file = OpenOptions::new();
+        file.write(true).create(true).truncate(true).mode(folder::PRIVATE_FILE);
+        let mut lines = GzEncoder::new(file.open(path)?, Compression::best());
+        lines.write_all(tape.text().as_bytes())?;
+        lines.finish()?.sync_all()
+    };
+    written().map_err(|cause| RecordingError::Unusable { path: path.to_owned(), cause })
+}
+
+fn parsed<T>(path: &Path, parse: fn(&str) -> Result<T, InvalidRecording>) -> Result<T, RecordingError> {
+    let text = text(path).map_err(|cause| RecordingError::Unusable { path: path.to_owned(), cause })?;
+    parse(&text).map_err(|cause| RecordingError::Invalid { path: path.to_owned(), cause })
+}
+
+fn text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path).map_err(unusable)?.take(MAX_UNPACKED).read_to_end(&mut bytes).map_err(unusable)?;
-    let mut text = String::new();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let gzip = MultiGzDecoder::new(bytes.as_slice());
-        gzip.take(MAX_UNPACKED).read_to_string(&mut text).map_err(unusable)?;
-    } else {
-        text = String::from_utf8(bytes).map_err(|error| unusable(io::Error::other(error)))?;
+    File::open(path)?.take(MAX_UNPACKED).read_to_end(&mut bytes)?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return String::from_utf8(bytes).map_err(io::Error::other);
     }
-    Recording::parse(&text).map_err(|cause| RecordingError::Invalid { path: path.to_owned(), cause })
+    let mut text = String::new();
+    MultiGzDecoder::new(bytes.as_slice()).take(MAX_UNPACKED).read_to_string(&mut text)?;
+    Ok(text)
 }
