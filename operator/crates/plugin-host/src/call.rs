@@ -30,6 +30,13 @@ pub(crate) struct Done<R> {
     pub(crate) cost: Cost,
 }
 
+impl<R> Done<R> {
+    /// A call that could not even begin.
+    pub(crate) fn never(failure: PluginFailure) -> Self {
+        Self { outcome: Err(failure), log: vec![], cost: Cost::default() }
+    }
+}
+
 /// Runs `body` against a fresh instance.
 #[allow(clippy::disallowed_methods, reason = "what a call costs is real time, whatever the clock says")]
 pub(crate) fn call<R>(

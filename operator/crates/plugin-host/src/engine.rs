@@ -54,6 +54,8 @@ pub(crate) fn settings() -> Config {
         .concurrency_support(false)
         .consume_fuel(true)
         .epoch_interruption(true)
+        // For native debuggers only. Handing it to the system at every load reads all of it, from pages that nothing else needs.
+        .native_unwind_info(false)
         .max_wasm_stack(WASM_STACK);
     config
 }

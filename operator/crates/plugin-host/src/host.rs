@@ -18,7 +18,8 @@ use crate::{
     evaluator::Evaluator,
     library::Library,
     limits::{Limits, MAXIMA},
-    plugin::{Prepared, WasmPlugin},
+    plugin::{Linked, Prepared, WasmPlugin},
+    shelf::{ROOM, Shelf},
     usage::{CompilerUsage, PluginInUse},
 };
 
@@ -67,6 +68,7 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
     pub(crate) evaluator: Evaluator,
+    pub(crate) shelf: Shelf<Linked>,
     compiler: Compiler,
     /// Held while a component is compiled: each may take 25 times its size in memory.
     compiling: tokio::sync::Mutex<()>,
@@ -109,7 +111,8 @@ impl WasmHost {
             component: asked.component.min(MAXIMA.component),
         };
         let (compiling, library) = Default::default();
-        let house = House { engine, ticker, evaluator, compiler, compiling, library, maxima };
+        let shelf = Shelf::new(ROOM);
+        let house = House { engine, ticker, evaluator, shelf, compiler, compiling, library, maxima };
         Ok(Self { house: Arc::new(house) })
     }
 
@@ -136,9 +139,10 @@ impl WasmHost {
         if let Some(known) = self.library().find(digest) {
             return known;
         }
-        let House { engine, compiler, .. } = self.house.as_ref();
-        let compiled = compiler.compile(engine, component, digest).await;
-        let prepared = compiled.and_then(|component| Prepared::new(engine, &component, digest)).map(Arc::new);
+        let compiled = self.house.compiler.compile(&self.house.engine, component, digest).await;
+        let prepared = compiled
+            .and_then(|(code, component)| Prepared::new(&self.house, code, &component, digest))
+            .map(Arc::new);
         self.library().note(digest, &prepared);
         prepared
     }
@@ -161,12 +165,72 @@ impl PluginHost for WasmHost {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, io::Write as _, path::Path};
+
     use tollkeeper_core::plugin::Tick;
 
     use super::*;
-    use crate::engine::{compile_and_run, compiling, settings};
+    use crate::{
+        compile::Apart,
+        engine::{compile_and_run, compiling, only_compile, settings},
+    };
 
     const HOSTILE: &[u8] = include_bytes!("../../../../plugins/fixtures/hostile/hostile.wasm");
+
+    fn tick(config: &str) -> Tick {
+        Tick {
+            at: "2026-11-21T14:58:00Z".parse().unwrap(),
+            seconds: 60,
+            product: "vecdb".into(),
+            config: config.into(),
+            state: Arc::from([]),
+        }
+    }
+
+    /// A host whose compiling process hands out what was compiled before.
+    fn apart(folder: &Path) -> WasmHost {
+        let machine_code = folder.join("machine-code");
+        fs::write(&machine_code, only_compile().unwrap().precompile_component(HOSTILE).unwrap()).unwrap();
+        let arguments = ["-c", "cat > /dev/null; cat \"$0\"", machine_code.to_str().unwrap()];
+        let compilation = Compilation::Apart(Apart {
+            program: "/bin/sh".into(),
+            arguments: arguments.map(str::to_owned).to_vec(),
+            memory: 1 << 20,
+            cache: folder.to_owned(),
+            cache_size: 64 << 20,
+        });
+        WasmHost::with(HostSettings { evaluation: Evaluation::Inline, compilation, maxima: MAXIMA }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_left_the_shelf_is_mapped_again_unless_its_file_was_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
+        let plugin = host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
+        let before = plugin.measure(tick("gauge 1"), vec![]).await;
+        assert!(before.is_ok(), "{before:?}");
+        let files = fs::read_dir(folder.path().join("compiled-plugins")).unwrap();
+        let file = files.map(|file| file.unwrap().path()).next().unwrap();
+        let mut writer = fs::OpenOptions::new().append(true).open(&file).unwrap();
+        // Others took its place in the cache, too.
+        fs::remove_file(&file).unwrap();
+        host.house.shelf.clear(&digest);
+        assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, before);
+        host.house.shelf.clear(&digest);
+        writer.write_all(b"evil").unwrap();
+        let failure = plugin.measure(tick("gauge 1"), vec![]).await.unwrap_err();
+        assert!(failure.to_string().contains("it was changed after it was checked"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn the_shelf_keeps_nothing_of_a_plugin_that_is_not_used_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
+        let plugin = host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
+        assert!(host.house.shelf.find(&digest).is_some());
+        drop(plugin);
+        assert!(host.house.shelf.find(&digest).is_none());
+    }
 
     #[tokio::test]
     async fn an_outcome_does_not_depend_on_where_instances_get_their_memory() {
@@ -176,14 +240,7 @@ mod tests {
             let plugin = host.load(HOSTILE, &Digest::of(HOSTILE), PluginLimits::default()).await.unwrap();
             let mut outcomes = Vec::new();
             for config in ["gauge 1", "state 60000", "log 9999", "allocate", "recurse", "panic", "nonsense"] {
-                let tick = Tick {
-                    at: "2026-11-21T14:58:00Z".parse().unwrap(),
-                    seconds: 60,
-                    product: "vecdb".into(),
-                    config: config.into(),
-                    state: Arc::from([]),
-                };
-                outcomes.push(plugin.measure(tick, vec![]).await);
+                outcomes.push(plugin.measure(tick(config), vec![]).await);
             }
             seen.push(outcomes);
         }

@@ -18,6 +18,7 @@ mod library;
 mod limits;
 mod output;
 mod plugin;
+mod shelf;
 mod usage;
 mod wasi;
 

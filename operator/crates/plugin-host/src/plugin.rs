@@ -1,6 +1,6 @@
 //! A loaded plugin: a compiled component, its limits, its manifest.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use tollkeeper_core::{
@@ -17,6 +17,7 @@ use wasmtime::{
 use crate::{
     bindings::{Plugin as World, exports::tollkeeper::meter},
     call::{CallState, Done, call},
+    compile::Code,
     failure::{self, clip},
     host::House,
     imports,
@@ -27,24 +28,15 @@ use crate::{
     wasi::{self, Moment},
 };
 
-/// A compiled and linked component; plugins with different limits share it.
-pub(crate) struct Prepared {
+/// A component whose machine code is mapped, ready to be instantiated.
+pub(crate) struct Linked {
     pre: InstancePre<CallState>,
     meter: meter::meter::GuestIndices,
     describe: meter::describe::GuestIndices,
-    /// The beginning of the component's digest.
-    seed: u64,
-    usage: Mutex<PluginUsage>,
 }
 
-impl Prepared {
-    /// Links a compiled component.
-    pub(crate) fn new(
-        engine: &Engine,
-        component: &Component,
-        digest: &Digest,
-    ) -> Result<Self, PluginFailure> {
-        imports::check(engine, component)?;
+impl Linked {
+    fn new(engine: &Engine, component: &Component) -> Result<Self, PluginFailure> {
         let mut linker = Linker::new(engine);
         World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
             .and_then(|()| wasi::link(engine, component, &mut linker))
@@ -53,21 +45,58 @@ impl Prepared {
                 Ok(Self {
                     meter: meter::meter::GuestIndices::new(&pre)?,
                     describe: meter::describe::GuestIndices::new(&pre)?,
-                    seed: seed(digest),
                     pre,
-                    usage: Mutex::default(),
                 })
             })
             .map_err(|error| unsupported("", &error))
     }
+}
+
+/// A compiled component that the host can link; plugins with different limits share it.
+pub(crate) struct Prepared {
+    house: Weak<House>,
+    code: Code,
+    digest: Digest,
+    /// The beginning of the digest.
+    seed: u64,
+    usage: Mutex<PluginUsage>,
+}
+
+impl Prepared {
+    /// Checks and links a compiled component.
+    pub(crate) fn new(
+        house: &Arc<House>,
+        code: Code,
+        component: &Component,
+        digest: &Digest,
+    ) -> Result<Self, PluginFailure> {
+        imports::check(&house.engine, component)?;
+        let linked = Linked::new(&house.engine, component)?;
+        house.shelf.put(digest, code.mapped(), Arc::new(linked));
+        let (house, digest, seed) = (Arc::downgrade(house), digest.clone(), seed(digest));
+        Ok(Self { house, code, digest, seed, usage: Mutex::default() })
+    }
+
+    /// What is called: from the shelf, or mapped and linked again.
+    fn linked(&self, house: &House) -> Result<Arc<Linked>, PluginFailure> {
+        if let Some(linked) = house.shelf.find(&self.digest) {
+            return Ok(linked);
+        }
+        let linked = Arc::new(Linked::new(&house.engine, &self.code.component(&house.engine)?)?);
+        house.shelf.put(&self.digest, self.code.mapped(), Arc::clone(&linked));
+        Ok(linked)
+    }
 
     /// Checks the type of every export, so that a wrong `measure` is found now, and asks for the manifest.
     fn manifest(&self, house: &House, limits: Limits) -> Result<Manifest, PluginFailure> {
-        let done = self.call(house, limits, Moment::default(), |store, instance| {
+        let done = self.call(house, limits, Moment::default(), |linked, store, instance| {
             let meter =
-                self.meter.load(&mut *store, &instance).map_err(|error| unsupported("meter: ", &error));
+                linked.meter.load(&mut *store, &instance).map_err(|error| unsupported("meter: ", &error));
             let describe = meter.and_then(|_| {
-                self.describe.load(&mut *store, &instance).map_err(|error| unsupported("describe: ", &error))
+                linked
+                    .describe
+                    .load(&mut *store, &instance)
+                    .map_err(|error| unsupported("describe: ", &error))
             });
             match describe {
                 Ok(describe) => describe.call_get_manifest(store).map(Ok),
@@ -78,8 +107,8 @@ impl Prepared {
     }
 
     fn validate(&self, house: &House, limits: Limits, config: &str) -> Result<(), PluginFailure> {
-        let done = self.call(house, limits, Moment::default(), |store, instance| {
-            self.describe.load(&mut *store, &instance)?.call_validate_config(store, config)
+        let done = self.call(house, limits, Moment::default(), |linked, store, instance| {
+            linked.describe.load(&mut *store, &instance)?.call_validate_config(store, config)
         });
         done.outcome?.map_err(|why| PluginFailure::InvalidConfig(clip(&why, MAX_MESSAGE)))
     }
@@ -117,8 +146,8 @@ impl Prepared {
         let view = View::of(inputs);
         let moment = Moment::of(self.seed, tick);
         let done = view.with(|inputs| {
-            self.call(house, limits, moment, |store, instance| {
-                self.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
+            self.call(house, limits, moment, |linked, store, instance| {
+                linked.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
             })
         });
         let (readings, state) = output::outcome(done.outcome?.map_err(failure::of_guest)?)?;
@@ -131,10 +160,14 @@ impl Prepared {
         house: &House,
         limits: Limits,
         moment: Moment,
-        body: impl FnOnce(&mut Store<CallState>, Instance) -> wasmtime::Result<R>,
+        body: impl FnOnce(&Linked, &mut Store<CallState>, Instance) -> wasmtime::Result<R>,
     ) -> Done<R> {
+        let linked = match self.linked(house) {
+            Ok(linked) => linked,
+            Err(failure) => return Done::never(failure),
+        };
         let _running = house.ticker.running();
-        let done = call(&self.pre, limits, moment, body);
+        let done = call(&linked.pre, limits, moment, |store, instance| body(&linked, store, instance));
         self.books().note(done.cost);
         done
     }
@@ -146,6 +179,15 @@ impl Prepared {
     /// What its calls have cost.
     pub(crate) fn usage(&self) -> PluginUsage {
         self.books().clone()
+    }
+}
+
+/// Nobody calls it any more, so its machine code need not stay mapped.
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(house) = self.house.upgrade() {
+            house.shelf.clear(&self.digest);
+        }
     }
 }
 

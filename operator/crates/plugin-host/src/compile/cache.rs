@@ -6,7 +6,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder, File, Metadata},
     io::{self, Seek as _, SeekFrom},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    },
     path::{Path, PathBuf},
     process,
 };
@@ -55,12 +58,48 @@ struct Stamp {
 }
 
 /// A file whose content is what was compiled. Only this module makes one.
-pub(super) struct Whole(PathBuf);
+///
+/// It is held open: whoever has one may map it again and again, even when its name has made room for others.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    file: File,
+    length: u64,
+    written: (i64, i64),
+}
 
 impl Whole {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
+    /// Opens a file that was checked, if it is still the one that was.
+    fn open(path: &Path, checked: Stamp) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if Stamp::new(&metadata) != checked {
+            return Err(changed());
+        }
+        Ok(Self { length: metadata.size(), written: written(&metadata), file })
     }
+
+    /// The way to the file, for as long as this lives. Fails if it was written to since it was checked.
+    pub(super) fn path(&self) -> io::Result<PathBuf> {
+        let metadata = self.file.metadata()?;
+        // Losing its name changes a file's stamp; its length and time of writing change only with its content.
+        if metadata.size() != self.length || written(&metadata) != self.written {
+            return Err(changed());
+        }
+        Ok(PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd())))
+    }
+
+    /// Bytes of machine code and what belongs to it.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+fn written(metadata: &Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
+}
+
+fn changed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it was changed after it was checked")
 }
 
 impl Cache {
@@ -86,9 +125,10 @@ impl Cache {
             self.discard(digest);
             return None;
         }
+        let whole = Whole::open(&entry.path, entry.seen).ok()?;
         self.uses += 1;
         entry.used = self.uses;
-        Some(Whole(entry.path.clone()))
+        Some(whole)
     }
 
     /// An empty file to compile into. It vanishes unless it is kept.
@@ -107,9 +147,11 @@ impl Cache {
         file.sync_all()?;
         finished.persist(&path).map_err(|error| error.error)?;
         File::open(&self.folder)?.sync_all()?;
-        self.note(key.clone(), path.clone(), Stamp::of(&path)?, true);
+        let seen = Stamp::of(&path)?;
+        let whole = Whole::open(&path, seen)?;
+        self.note(key.clone(), path, seen, true);
         self.make_room(&key);
-        Ok(Whole(path))
+        Ok(whole)
     }
 
     /// Removes the machine code of a component: it could not be used.
@@ -146,7 +188,7 @@ impl Cache {
         }
     }
 
-    /// Removes what was not used for longest. A plugin that has mapped it keeps it.
+    /// Removes what was not used for longest. A plugin that holds it keeps it.
     fn make_room(&mut self, newest: &Key) {
         while self.bytes() > self.most {
             let others = self.entries.iter().filter(|(key, _)| *key != newest);
@@ -176,11 +218,15 @@ impl Stamp {
         if !metadata.is_file() || !is_ours(&metadata) {
             return Err(io::Error::other("it is not a file of ours"));
         }
-        Ok(Self {
+        Ok(Self::new(&metadata))
+    }
+
+    fn new(metadata: &Metadata) -> Self {
+        Self {
             length: metadata.size(),
             inode: metadata.ino(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }
     }
 }
 

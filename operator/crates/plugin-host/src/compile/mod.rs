@@ -7,6 +7,7 @@ mod admission;
 mod artefact;
 mod cache;
 mod child;
+mod code;
 mod here;
 mod map;
 mod process;
@@ -20,6 +21,7 @@ use wasmtime::{Engine, component::Component};
 use crate::{engine, host::HostError, usage::CompilerUsage};
 pub(crate) use admission::admit;
 pub use child::compile_standard_input;
+pub(crate) use code::Code;
 use workshop::Workshop;
 
 /// Where components are compiled.
@@ -74,17 +76,18 @@ impl Compiler {
         }
     }
 
-    /// The machine code of admitted bytes. Callers take turns.
+    /// The machine code of admitted bytes, and what is mapped of it. Callers take turns.
     pub(crate) async fn compile(
         &self,
         engine: &Engine,
         bytes: &[u8],
         digest: &Digest,
-    ) -> Result<Component, PluginFailure> {
+    ) -> Result<(Code, Component), PluginFailure> {
         match self {
             Self::Here => {
                 let (engine, bytes) = (engine.clone(), bytes.to_vec());
-                here::on_a_large_stack(move || here::component(&engine, &bytes)).await
+                let component = here::on_a_large_stack(move || here::component(&engine, &bytes)).await?;
+                Ok((Code::Here(component.clone()), component))
             }
             Self::Apart(workshop) => Arc::clone(workshop).component(engine, bytes, digest).await,
         }

@@ -7,7 +7,7 @@ use tollkeeper_core::{identity::Digest, plugin::PluginFailure};
 use wasmtime::{Engine, component::Component};
 
 use super::{
-    Apart,
+    Apart, Code,
     artefact::EngineHash,
     cache::{Cache, Whole},
     map::map,
@@ -35,24 +35,26 @@ impl Workshop {
         engine: &Engine,
         bytes: &[u8],
         digest: &Digest,
-    ) -> Result<Component, PluginFailure> {
+    ) -> Result<(Code, Component), PluginFailure> {
         let found = self.cache().find(digest);
-        if let Some(component) = found.and_then(|whole| map(engine, &whole).ok()) {
+        let mapped = found.and_then(|whole| map(engine, &whole).ok().map(|component| (whole, component)));
+        if let Some((whole, component)) = mapped {
             self.books().found += 1;
-            return Ok(component);
+            return Ok((Code::File(whole), component));
         }
         // There is none, or another processor's: made anew.
         self.cache().discard(digest);
         self.books().compiled += 1;
         let whole = Arc::clone(&self).make(bytes, digest).await?;
-        map(engine, &whole).map_err(|error| {
+        let mapped = map(engine, &whole).map_err(|error| {
             self.cache().discard(digest);
             let folder = self.apart.cache.display();
             PluginFailure::Internal(clip(
                 &format!("its machine code cannot be mapped from {folder}: {error:#}"),
                 MAX_MESSAGE,
             ))
-        })
+        });
+        Ok((Code::File(whole), mapped?))
     }
 
     async fn make(self: Arc<Self>, bytes: &[u8], digest: &Digest) -> Result<Whole, PluginFailure> {

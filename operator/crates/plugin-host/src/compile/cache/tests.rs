@@ -32,7 +32,12 @@ fn digest(name: u8) -> Digest {
 fn keep(cache: &mut Cache, name: u8) -> PathBuf {
     let mut blank = cache.blank().unwrap();
     blank.write_all(&[name; 100]).unwrap();
-    cache.keep(&digest(name), blank).unwrap().path().to_owned()
+    place(&cache.keep(&digest(name), blank).unwrap())
+}
+
+/// The path that the file was opened under.
+fn place(whole: &Whole) -> PathBuf {
+    fs::read_link(whole.path().unwrap()).unwrap()
 }
 
 #[test]
@@ -40,7 +45,7 @@ fn what_was_kept_is_found_after_a_restart() {
     let bench = Bench::new();
     let path = keep(&mut bench.open(1000), 1);
     let mut cache = bench.open(1000);
-    assert_eq!(cache.find(&digest(1)).unwrap().path(), path);
+    assert_eq!(place(&cache.find(&digest(1)).unwrap()), path);
     assert!(cache.find(&digest(2)).is_none());
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -74,6 +79,20 @@ fn a_file_that_changes_under_a_running_operator_is_not_used() {
     assert!(cache.find(&digest(1)).is_none());
     keep(&mut cache, 1);
     assert!(cache.find(&digest(1)).is_some());
+}
+
+#[test]
+fn what_is_held_outlives_its_name_and_not_a_change() {
+    let bench = Bench::new();
+    let mut cache = bench.open(1000);
+    let path = keep(&mut cache, 1);
+    let held = cache.find(&digest(1)).unwrap();
+    let mut writer = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    cache.discard(&digest(1));
+    assert!(!path.exists());
+    assert_eq!(fs::read(held.path().unwrap()).unwrap(), [1; 100]);
+    writer.write_all(b"more").unwrap();
+    assert_eq!(held.path().unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
 
 #[test]
