@@ -11,7 +11,8 @@ use tollkeeper_core::identity::Digest;
 /// Bytes of machine code on the shelf: some sixteen meters in Rust (0.5 MB each), or two in Python.
 pub(crate) const ROOM: u64 = 8 << 20;
 
-/// The most that one plugin counts for. Machine code is mapped, and of the 40 MB of a meter in Python a call touches a tenth.
+/// The most that one plugin counts for. Machine code is mapped, not read, and a call touches little of what a whole language
+/// brings with it (40 MB for Python); at its full length each would drive out all others.
 const MOST_EACH: u64 = 4 << 20;
 
 /// What is mapped, the latest used last.
