@@ -53,13 +53,17 @@ pub async fn run(
     roster: &Roster,
     stop: &CancellationToken,
 ) {
-    while !stop.is_cancelled() {
-        let next = inquiry.pass(&allowed(), roster).await;
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = inquiry.clock.sleep_until(next) => {}
+    let looks = async {
+        loop {
+            let next = inquiry.pass(&allowed(), roster).await;
+            inquiry.clock.sleep_until(next).await;
         }
+    };
+    // In the middle of a look, too: it can take minutes, and what it has not written down is found again.
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = looks => {}
     }
 }
 

@@ -60,6 +60,11 @@ fn product(name: &str) -> ObjectKey {
     ObjectKey::new("vecdb", name)
 }
 
+async fn state(ledger: &MemoryLedger, name: &str) -> RecordState {
+    let key = ObjectKey::new("vecdb", format!("{name}-2026112114"));
+    ledger.get(&key).await.unwrap().unwrap().settlement.records[0].state
+}
+
 impl Stage {
     /// Half past three, with a report of five units for each product.
     async fn with(products: &[&str], answers: impl IntoIterator<Item = Result<Page, TrailError>>) -> Self {
@@ -94,8 +99,7 @@ impl Stage {
     }
 
     async fn state(&self, name: &str) -> RecordState {
-        let key = ObjectKey::new("vecdb", format!("{name}-2026112114"));
-        self.ledger.get(&key).await.unwrap().unwrap().settlement.records[0].state
+        state(&self.ledger, name).await
     }
 
     fn reason(&self, name: &str) -> Option<&'static str> {
@@ -177,6 +181,32 @@ async fn what_is_not_proved_stays_ambiguous_and_says_why() {
             (Some(reason), RecordState::Ambiguous)
         );
     }
+}
+
+/// Never answers.
+struct Silent;
+
+#[async_trait]
+impl Trail for Silent {
+    async fn look_up(&self, _: Timestamp, _: Option<&str>) -> Result<Page, TrailError> {
+        std::future::pending().await
+    }
+
+    fn issuer(&self) -> Option<&str> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_hangs_ends_with_the_term() {
+    let stage = Stage::with(&["vecdb"], []).await;
+    let inquiry = Inquiry { trail: Arc::new(Silent), ..stage.inquiry };
+    let stop = CancellationToken::new();
+    let allowed = || BTreeSet::from([product("vecdb")]);
+    let looking = run(inquiry, allowed, &stage.roster, &stop);
+    // The first branch is polled first, so the look is under way when the term ends.
+    futures::join!(looking, async { stop.cancel() });
+    assert_eq!(state(&stage.ledger, "vecdb").await, RecordState::Ambiguous);
 }
 
 #[tokio::test]

@@ -165,11 +165,10 @@ impl Trail {
             .collect::<Vec<_>>();
         let has_more = found.len() > size;
         found.truncate(size);
-        let mut page = json!({"Events": found.iter().map(|event| event.listed()).collect::<Vec<_>>()});
-        if let Some(last) = found.last().filter(|_| has_more) {
-            page["NextToken"] = json!(last.number.to_string());
-        }
-        Ok(page)
+        let next = found.last().filter(|_| has_more).map(|last| last.number.to_string());
+        let events: Vec<Value> = found.iter().map(|event| event.listed()).collect();
+        // A null is a member that is left out.
+        Ok(json!({"Events": events, "NextToken": next}))
     }
 }
 
@@ -198,6 +197,7 @@ impl Event {
     fn json(&self) -> Value {
         let Caller { account, role_arn, region, .. } = &self.caller;
         let role = role_arn.rsplit('/').next().unwrap_or_default();
+        let response = self.outcome.as_ref().map_or(Value::Null, |id| json!({"meteringRecordId": id}));
         let mut event = json!({
             "eventVersion": "1.08",
             "userIdentity": {
@@ -210,16 +210,13 @@ impl Event {
             },
             "eventTime": Timestamp::from_second(self.at.as_second()).unwrap_or(self.at).to_string(),
             "eventSource": SOURCE, "eventName": NAME, "awsRegion": region,
-            "requestParameters": parameters(&self.request), "responseElements": Value::Null,
+            "requestParameters": parameters(&self.request), "responseElements": response,
             "requestID": Uuid::new_v5(&EVENT_IDS, self.id().as_bytes()).to_string(), "eventID": self.id(),
             "readOnly": false, "eventType": "AwsApiCall", "recipientAccountId": account,
         });
-        match &self.outcome {
-            Ok(id) => event["responseElements"] = json!({"meteringRecordId": id}),
-            Err(error) => {
-                event["errorCode"] = json!(error.code);
-                event["errorMessage"] = json!(error.message);
-            }
+        if let (Err(error), Some(members)) = (&self.outcome, event.as_object_mut()) {
+            members.insert("errorCode".to_owned(), json!(error.code));
+            members.insert("errorMessage".to_owned(), json!(error.message));
         }
         event
     }
