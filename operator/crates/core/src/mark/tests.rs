@@ -71,9 +71,9 @@ fn a_send_is_noted_once() {
     let mark = mark_of(&[&sending]);
     assert_eq!(Note::of_sending(&mark, &sending, 0..1), None);
     assert_eq!(Note::of_seen(&mark, &sending), None);
-    assert_eq!(Note::of_sending(&mark, &claimed_at(entry(), "15:06"), 0..1).is_some(), true);
+    assert!(Note::of_sending(&mark, &claimed_at(entry(), "15:06"), 0..1).is_some());
     assert_eq!(Note::of_seen(&Mark::default(), &entry()), None);
-    assert_eq!(Note::of_seen(&Mark::default(), &sending).is_some(), true);
+    assert!(Note::of_seen(&Mark::default(), &sending).is_some());
 }
 
 #[test]
