@@ -91,6 +91,22 @@ impl Settler {
         Err(LedgerError::Stale(key))
     }
 
+    /// Writes what only this process knows: the last act of a term. It sends nothing, and what somebody else has written since
+    /// holds.
+    pub(super) async fn write_down_all(&mut self, teller: &Teller) {
+        let keys: Vec<_> = self.unwritten.keys().cloned().collect();
+        for key in keys {
+            let written = match teller.ledger.get(&key).await {
+                Ok(Some(entry)) => self.write_down(teller, entry).await.map(|_| ()),
+                Ok(None) => Err(LedgerError::Gone(key.clone())),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                tracing::error!(report = %key, reason = error.reason(), %error, "what AWS has answered is not written down; this pod may ask again, no other");
+            }
+        }
+    }
+
     /// The answers applied to the records that this pod claimed. An answer that leaves no doubt also moves a record that
     /// somebody else took for ambiguous meanwhile: it is the evidence.
     fn applied(&self, entry: &Entry, answers: &BTreeMap<usize, Answer>) -> Settlement {

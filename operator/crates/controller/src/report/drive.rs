@@ -46,6 +46,7 @@ pub async fn run(
             () = teller.clock.sleep_until(turn.next) => {}
         }
     }
+    settler.write_down_all(&teller).await;
 }
 
 /// The last settled hour that the ledger knows; `None` if it could not be asked.

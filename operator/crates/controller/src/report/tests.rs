@@ -208,6 +208,19 @@ async fn an_outcome_that_could_not_be_written_is_written_before_anything_is_sent
 }
 
 #[tokio::test]
+async fn an_outcome_that_could_not_be_written_is_written_when_the_term_ends() {
+    let mut stage = Stage::with([accepted()], Failing { refused: vec![1], ..Failing::default() }).await;
+    stage.turn().await;
+    assert_eq!(stage.state().await, RecordState::Sending);
+    stage.settler.write_down_all(&stage.teller).await;
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Accepted));
+    // Another pod has nothing to doubt.
+    stage.settler = pod("b");
+    stage.turn().await;
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Accepted));
+}
+
+#[tokio::test]
 async fn a_lost_reply_is_asked_for_again_with_the_identical_request() {
     let mut stage = Stage::with([Outcome::Unknown(refusal()), accepted()], Failing::default()).await;
     let turn = stage.turn().await;
