@@ -258,11 +258,13 @@ pub enum Happening {
     CounterReset,
     /// A new source appears.
     NewSource,
+    /// The store goes back to a backup from minutes or hours before, and the process is replaced.
+    Restored(Successor),
 }
 
 impl Happening {
     /// All of them. The lengths are those of `ledger.md`'s matrix.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ApiServerDown(1),
         Self::ApiServerDown(300),
         Self::ApiServerDown(5 * 3600),
@@ -282,6 +284,8 @@ impl Happening {
         Self::NotEntitled(20 * 3600),
         Self::CounterReset,
         Self::NewSource,
+        Self::Restored(Successor::SamePod),
+        Self::Restored(Successor::NewPod),
     ];
 }
 

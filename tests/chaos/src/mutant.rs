@@ -1,9 +1,12 @@
-//! The defects that other systems have (D1 to D13 of the list that this project was designed against), put back one at a
-//! time: a harness that does not notice them proves nothing.
+//! The defects that other systems have (D1 to D13 of the list that this project was designed against) and one more, put back
+//! one at a time: a harness that does not notice them proves nothing.
 //!
 //! They live at the seams, so that no production code has to know of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use clap::ValueEnum;
 use tollkeeper_core::{
@@ -13,6 +16,7 @@ use tollkeeper_core::{
     metering::{MeterUsage, Outcome},
     settlement::Settlement,
 };
+use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_simulator::Settings;
 
 use crate::{cell::Step, world::World};
@@ -46,11 +50,13 @@ pub enum Mutant {
     IdentityOutlivesPod,
     /// D13: nothing is accepted without a real listing.
     ListingNeeded,
+    /// One of no peer, but of ours: what the ledger says is believed even after an older backup was put back.
+    BackupBelieved,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoWriteAhead,
         Self::TimeOfSending,
         Self::StatusIgnored,
@@ -64,6 +70,7 @@ impl Mutant {
         Self::CheckConsumes,
         Self::IdentityOutlivesPod,
         Self::ListingNeeded,
+        Self::BackupBelieved,
     ];
 
     pub(crate) fn settings(self) -> Settings {
@@ -72,6 +79,14 @@ impl Mutant {
             _ => BTreeMap::new(),
         };
         Settings { products, ..Settings::default() }
+    }
+
+    /// The volume that a process finds its high-water mark on.
+    pub(crate) fn marks(world: &World) -> Arc<KeptMarks> {
+        match world.mutant {
+            Some(Self::BackupBelieved) => Arc::new(KeptMarks::in_memory()),
+            _ => world.marks.clone(),
+        }
     }
 
     /// The pod that claims name.

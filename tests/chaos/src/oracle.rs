@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
+    hour::BillingHour,
     identity::{ClientToken, ObjectKey},
     ledger::Entry,
+    mark::LEDGER_ROLLED_BACK,
     metering::MeterUsage,
     product::Binding,
     report::SealedReport,
@@ -45,6 +47,8 @@ pub(crate) struct Oracle {
     checkpoints: BTreeMap<String, (Timestamp, Timestamp)>,
     /// Reports with a record that needs a person.
     needy: BTreeSet<ObjectKey>,
+    /// The last hour that a backup had forgotten.
+    forgotten: Option<BillingHour>,
     /// Since when a record needs a person and nobody says so.
     silent_since: Option<Timestamp>,
 }
@@ -68,6 +72,28 @@ impl Oracle {
         } else {
             known.1 = tick;
         }
+    }
+
+    /// The store goes back in time: what it knew is not what it knows.
+    pub(crate) fn note_restore(
+        &mut self,
+        lost: &BTreeMap<ObjectKey, Entry>,
+        backup: &BTreeMap<ObjectKey, Entry>,
+        has_checkpoint: impl Fn(&str) -> bool,
+    ) {
+        let newest = lost.values().map(|entry| entry.report.body.hour).max();
+        self.forgotten = self.forgotten.max(newest);
+        // A binding without one has a new baseline.
+        self.checkpoints.retain(|binding, _| has_checkpoint(binding));
+        self.checkpoints.values_mut().for_each(|(first, newest)| *newest = *first);
+        let needs_a_person =
+            |entry: &&Entry| entry.settlement.records.iter().any(|record| record.state.needs_attention());
+        self.needy = backup.values().filter(needs_a_person).map(Entry::key).collect();
+    }
+
+    /// Whether a report of this hour may be one that a backup had forgotten or showed otherwise than it was.
+    fn may_be_forgotten(&self, hour: BillingHour) -> bool {
+        self.forgotten.is_some_and(|forgotten| hour <= forgotten)
     }
 
     pub(crate) fn note_seal(&mut self, entry: &Entry, later: &[Entry], now: Timestamp) {
@@ -103,7 +129,11 @@ impl Oracle {
                 let message = format!("{}: {:?} became {:?}", after.key(), old.state, new.state);
                 self.breach("I5", now, &message);
             }
-            if !is_lawful(old.state, new.state) {
+            let is_doubt =
+                new.state == RecordState::Ambiguous && new.reason.as_deref() == Some(LEDGER_ROLLED_BACK);
+            let is_lawful = is_lawful(old.state, new.state)
+                || (is_doubt && !old.state.is_terminal() && self.may_be_forgotten(after.report.body.hour));
+            if !is_lawful {
                 let message = format!("{}: {:?} cannot become {:?}", after.key(), old.state, new.state);
                 self.breach("States", now, &message);
             }

@@ -120,12 +120,13 @@ impl Process {
         let hand = Hand::new(world.clone(), number, pod, epoch);
         let clock = Arc::new(ProcessClock(world.clone()));
         let ledger = Arc::new(ChaosLedger::new(hand.clone()));
+        let marks = Mutant::marks(world);
         let house = House {
             cluster: "cluster".to_owned(),
             clock: clock.clone(),
             inputs: Arc::new(ChaosInputs(hand.clone())),
             ledger: ledger.clone(),
-            marks: world.marks.clone(),
+            marks: marks.clone(),
             checkpoints: Arc::new(ChaosCheckpoints {
                 hand: hand.clone(),
                 own: world.checkpoints.of_another_process(),
@@ -139,7 +140,7 @@ impl Process {
             ledger,
             metering: Arc::new(ChaosMetering::new(hand.clone())),
             pace: Arc::new(Pace::meter_usage(clock)),
-            marks: world.marks.clone(),
+            marks,
             term: term.clone(),
         };
         let settler = Settler::new(Sender { pod: Mutant::claimant(world.mutant, pod), epoch });

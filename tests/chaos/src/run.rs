@@ -6,10 +6,13 @@ use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     hour::BillingHour,
+    identity::ObjectKey,
     ledger::{Entry, Ledger as _},
     quantity::Quantity,
     settlement::RecordState,
 };
+
+use tollkeeper_ledger::memory::StoredCheckpoints;
 
 use crate::{
     cell::{Cell, Happening, Successor},
@@ -50,6 +53,7 @@ pub struct Verdict {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Event {
     Happens(Happening),
+    Backup,
     Start { pod: String, is_forced: bool },
     EndTerm(usize),
     ClockIsRight,
@@ -63,6 +67,14 @@ struct Stage {
     pods: usize,
     plugin: u32,
     lost_in_resets: Quantity,
+    backups: Vec<Backup>,
+}
+
+/// The store as it was.
+struct Backup {
+    taken: Timestamp,
+    reports: BTreeMap<ObjectKey, Entry>,
+    checkpoints: StoredCheckpoints,
 }
 
 /// Plays a schedule, with a defect put back if one is named.
@@ -78,6 +90,7 @@ pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verd
         pods: 0,
         plugin: 0,
         lost_in_resets: Quantity::ZERO,
+        backups: vec![],
         world,
     };
     let end = end(schedule, stage.world.start);
@@ -89,13 +102,21 @@ pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verd
 
 /// The happenings of the schedule.
 fn agenda(schedule: &Schedule, start: Timestamp) -> Vec<(Timestamp, Event)> {
-    let moments = schedule.faults.iter().filter_map(|fault| match fault {
-        Fault::On { second, happening } => {
-            Some((start + SignedDuration::from_secs(i64::from(*second)), Event::Happens(*happening)))
+    let at = |second: u32| start + SignedDuration::from_secs(i64::from(second));
+    let mut agenda = Vec::new();
+    for fault in &schedule.faults {
+        let Fault::On { second, happening } = fault else { continue };
+        if matches!(happening, Happening::Restored(_)) {
+            agenda.push((at(second.saturating_sub(backup_age(*second))), Event::Backup));
         }
-        Fault::At { .. } => None,
-    });
-    moments.collect()
+        agenda.push((at(*second), Event::Happens(*happening)));
+    }
+    agenda
+}
+
+/// How old the backup is that is put back at this second: within an hour, and over one to three hours' edges.
+fn backup_age(second: u32) -> u32 {
+    [300, 2400, 5400, 9000].into_iter().nth(usize::try_from(second % 4).unwrap_or_default()).unwrap_or(300)
 }
 
 fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
@@ -155,6 +176,11 @@ impl Stage {
             self.world.trace(format_args!("{event:?}"));
             match event {
                 Event::Happens(happening) => self.happen(happening, now),
+                Event::Backup => self.backups.push(Backup {
+                    taken: now,
+                    reports: self.world.ledger.backup(),
+                    checkpoints: self.world.checkpoints.backup(),
+                }),
                 Event::Start { pod, is_forced } => self.start_in_turn(pod, is_forced, now),
                 Event::EndTerm(number) => {
                     for process in self.processes.iter().filter(|process| process.number == number) {
@@ -214,7 +240,27 @@ impl Stage {
                 state.workload.reset_a_source(now);
             }
             Happening::NewSource => self.world.state().workload.add_a_source(now),
+            Happening::Restored(successor) => self.restore(successor, now),
         }
+    }
+
+    /// Puts the newest backup back that is old enough. Whoever worked on the store is gone with it.
+    fn restore(&mut self, successor: Successor, now: Timestamp) {
+        let is_old = |backup: &&Backup| now.duration_since(backup.taken) >= SignedDuration::from_mins(5);
+        let oldest = self.backups.iter().find(is_old).or_else(|| self.backups.first());
+        let Some(Backup { reports, checkpoints, .. }) = oldest else { return };
+        let has_checkpoint = |name: &str| {
+            let mut own = checkpoints.iter().filter(|((key, _), _)| key.to_string() == name);
+            own.any(|(_, (_, tally))| tally.last_success().is_some())
+        };
+        let lost = self.world.ledger.backup();
+        self.world.state().oracle.note_restore(&lost, reports, has_checkpoint);
+        self.world.ledger.restore(reports.clone());
+        self.world.checkpoints.restore(checkpoints.clone());
+        self.processes.clear();
+        let pod = self.pod_after(successor);
+        let start = now + SignedDuration::from_secs(20);
+        self.agenda.push((start, Event::Start { pod, is_forced: false }));
     }
 
     fn skew(&mut self, skew: SignedDuration, now: Timestamp) {
