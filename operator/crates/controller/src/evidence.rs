@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tollkeeper_core::{
     clock::Clock,
-    evidence::{self, MeteredCall, Trail, TrailError, Verdict},
+    evidence::{self, CallResult, MeteredCall, Trail, TrailError, Verdict},
     identity::{DimensionName, ObjectKey},
     ledger::{Entry, Ledger, LedgerError},
     pace::Pace,
@@ -104,9 +104,11 @@ impl Inquiry {
             calls.extend(page.events.iter().filter_map(|event| MeteredCall::read(event)));
             next = page.next;
             if next.is_none() {
-                break;
+                return Ok(calls);
             }
         }
+        // What was not looked at may be older and may have been taken: then a later refusal proves nothing.
+        calls.retain(|call: &MeteredCall| matches!(call.result, CallResult::Taken { .. }));
         Ok(calls)
     }
 

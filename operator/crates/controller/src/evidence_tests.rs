@@ -140,6 +140,25 @@ async fn what_cloudtrail_has_settles_the_record_on_any_page() {
 }
 
 #[tokio::test]
+async fn a_refusal_proves_nothing_before_every_page_was_looked_at() {
+    let refused = json!({
+        "eventID": "event-of-refusal", "eventTime": "2026-11-21T15:05:02Z",
+        "eventSource": "metering-marketplace.amazonaws.com", "eventName": "MeterUsage",
+        "requestParameters": {"timestamp": "Nov 21, 2026 2:00:00 PM", "usageQuantity": 5,
+            "usageDimension": "units", "productCode": "conformance"},
+        "errorCode": "InvalidUsageDimensionException", "errorMessage": "no",
+    });
+    for (last, expected) in [(Some("older"), RecordState::Ambiguous), (None, RecordState::Rejected)] {
+        let newest = Page { events: vec![refused.to_string()], next: Some("2".to_owned()) };
+        let rest =
+            (1..MAX_PAGES).map(|number| page(if number + 1 == MAX_PAGES { last } else { Some("n") }, &[]));
+        let stage = Stage::with(&["vecdb"], std::iter::once(Ok(newest)).chain(rest)).await;
+        stage.pass(&["vecdb"]).await;
+        assert_eq!((stage.asked(), stage.state("vecdb").await), (MAX_PAGES, expected));
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_asked_without_need_or_leave() {
     let stage = Stage::with(&["vecdb"], []).await;
     assert_eq!(stage.pass(&[]).await, at("15:30") + SCAN_INTERVAL);
