@@ -1,30 +1,14 @@
 use super::*;
 use crate::{
     metering::{Outcome, Refusal},
-    plan::{
-        fixture::{binding, hour, product, tally},
-        seal,
-    },
-    product::{LatePolicy, Mode, Rounding},
-    settlement::{Attempt, Claim, Settlement},
+    plan::fixture::{self, hour},
+    product::{LatePolicy, Mode},
+    settlement::{Attempt, Claim},
     tags::TagSet,
 };
 
 fn entry(mode: Mode) -> Entry {
-    let (product, binding) = (product(Rounding::Carry), binding(TagSet::default()));
-    let tally = tally(&[("5.25", TagSet::default())]);
-    let report = seal::plan(&seal::Observed {
-        cluster: "cluster",
-        product: &product,
-        hour: hour(),
-        usage: &[(&binding, tally.hour(hour()).unwrap())],
-        previous: None,
-        late: &[],
-    })
-    .report
-    .unwrap();
-    let settlement = Settlement::of(&report, mode);
-    Entry { namespace: "vecdb".into(), report, settlement, version: "1".into() }
+    fixture::entry(&[("5.25", TagSet::default())], mode)
 }
 
 /// The entry after a change to its record.

@@ -1,11 +1,8 @@
 use super::*;
 use crate::{
     metering::Outcome,
-    plan::{
-        fixture::{binding, hour, product, tally},
-        seal,
-    },
-    product::{Mode, Rounding},
+    plan::fixture::{self, hour},
+    product::Mode,
     settlement::{Attempt, Claim},
     tags::TagSet,
 };
@@ -19,19 +16,7 @@ fn sender(pod: &str, epoch: u64) -> Sender {
 }
 
 fn entry() -> Entry {
-    let (product, binding, tally) =
-        (product(Rounding::Carry), binding(TagSet::default()), tally(&[("7.5", TagSet::default())]));
-    let observed = seal::Observed {
-        cluster: "c",
-        product: &product,
-        hour: hour(),
-        usage: &[(&binding, tally.hour(hour()).unwrap())],
-        previous: None,
-        late: &[],
-    };
-    let report = seal::plan(&observed).report.unwrap();
-    let settlement = Settlement::of(&report, Mode::Live);
-    Entry { namespace: "vecdb".to_owned(), report, settlement, version: "1".to_owned() }
+    fixture::entry(&[("7.5", TagSet::default())], Mode::Live)
 }
 
 /// The entry after a change to its one record.

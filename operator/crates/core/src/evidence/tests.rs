@@ -1,37 +1,18 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    plan::{
-        fixture::{binding, hour, product, tally},
-        seal,
-    },
-    product::{Mode, Rounding},
-    settlement::Claim,
-    tags::TagSet,
-};
+use crate::{plan::fixture, product::Mode, settlement::Claim, tags::TagSet};
 
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123";
 
 /// A report whose one record was claimed at 15:05 and is ambiguous.
 fn entry() -> Entry {
     let tags = TagSet::new([("team".to_owned(), "a".to_owned())]).unwrap();
-    let (product, binding) = (product(Rounding::Carry), binding(TagSet::default()));
-    let tally = tally(&[("5", TagSet::default()), ("3", tags)]);
-    let report = seal::plan(&seal::Observed {
-        cluster: "cluster",
-        product: &product,
-        hour: hour(),
-        usage: &[(&binding, tally.hour(hour()).unwrap())],
-        previous: None,
-        late: &[],
-    })
-    .report
-    .unwrap();
-    let mut settlement = Settlement::of(&report, Mode::Live);
+    let mut entry = fixture::entry(&[("5", TagSet::default()), ("3", tags)], Mode::Live);
     let claim = Claim { pod: "a".into(), epoch: 1, at: at("15:05") };
-    settlement.records[0] = settlement.records[0].clone().claimed(claim).ambiguous("SenderReplaced", "m");
-    Entry { namespace: "vecdb".into(), report, settlement, version: "1".into() }
+    let sealed = entry.settlement.records.remove(0);
+    entry.settlement.records.insert(0, sealed.claimed(claim).ambiguous("SenderReplaced", "m"));
+    entry
 }
 
 fn at(text: &str) -> Timestamp {

@@ -3,28 +3,15 @@ use crate::{
     decision::{Author, Wish},
     metering::{Outcome, Refusal},
     plan::{
-        fixture::{binding, hour, policy, product, tally},
-        seal,
+        fixture::{self, hour, policy},
         submission::{self, Sender},
     },
-    product::{AmbiguousPolicy, Mode, Policy, Rounding},
+    product::{AmbiguousPolicy, Mode, Policy},
     tags::TagSet,
 };
 
 fn entry_of(quantity: &str) -> Entry {
-    let (product, binding) = (product(Rounding::Carry), binding(TagSet::default()));
-    let tally = tally(&[(quantity, TagSet::default())]);
-    let observed = seal::Observed {
-        cluster: "cluster",
-        product: &product,
-        hour: hour(),
-        usage: &[(&binding, tally.hour(hour()).unwrap())],
-        previous: None,
-        late: &[],
-    };
-    let report = seal::plan(&observed).report.unwrap();
-    let settlement = Settlement::of(&report, Mode::Live);
-    Entry { namespace: "vecdb".into(), report, settlement, version: "1".into() }
+    fixture::entry(&[(quantity, TagSet::default())], Mode::Live)
 }
 
 fn entry() -> Entry {

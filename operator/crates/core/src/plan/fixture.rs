@@ -3,12 +3,15 @@
 use crate::{
     hour::BillingHour,
     identity::{Digest, ObjectKey},
+    ledger::Entry,
+    plan::seal,
     plugin::PluginLimits,
     product::{
         AmbiguousPolicy, Binding, Dimension, Fold, Interval, LatePolicy, Meter, Mode, Policy, Product,
         Rounding,
     },
     reading::{Measurement, Reading, Value},
+    settlement::Settlement,
     tags::TagSet,
     usage::{Tally, TickOrigin},
     workload::{Selector, Workload},
@@ -79,4 +82,20 @@ pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
     let measurement = Measurement { readings, ..Measurement::default() };
     tally.commit(hour().start(), Interval::from_seconds(3600).unwrap(), &measurement, &origin());
     tally
+}
+
+/// A report of the hour with this usage of `gb_hours`, just sealed.
+pub(crate) fn entry(values: &[(&str, TagSet)], mode: Mode) -> Entry {
+    let (product, binding, tally) = (product(Rounding::Carry), binding(TagSet::default()), tally(values));
+    let observed = seal::Observed {
+        cluster: "cluster",
+        product: &product,
+        hour: hour(),
+        usage: &[(&binding, tally.hour(hour()).unwrap())],
+        previous: None,
+        late: &[],
+    };
+    let report = seal::plan(&observed).report.unwrap();
+    let settlement = Settlement::of(&report, mode);
+    Entry { namespace: "vecdb".into(), report, settlement, version: "1".into() }
 }

@@ -141,11 +141,8 @@ mod tests {
     use super::*;
     use crate::{
         metering::{Outcome, Refusal},
-        plan::{
-            fixture::{binding, hour, policy, product, tally},
-            seal,
-        },
-        product::{LatePolicy, Mode, Rounding},
+        plan::fixture::{self, policy},
+        product::{LatePolicy, Mode},
         tags::TagSet,
     };
 
@@ -153,20 +150,7 @@ mod tests {
     const AGAIN: Send = Send { index: 0, attempt: Attempt::Repeated };
 
     fn entry() -> Entry {
-        let (product, binding) = (product(Rounding::Carry), binding(TagSet::default()));
-        let tally = tally(&[("5", TagSet::default())]);
-        let report = seal::plan(&seal::Observed {
-            cluster: "cluster",
-            product: &product,
-            hour: hour(),
-            usage: &[(&binding, tally.hour(hour()).unwrap())],
-            previous: None,
-            late: &[],
-        })
-        .report
-        .unwrap();
-        let settlement = Settlement::of(&report, Mode::Live);
-        Entry { namespace: "vecdb".into(), report, settlement, version: "1".into() }
+        fixture::entry(&[("5", TagSet::default())], Mode::Live)
     }
 
     fn pod(name: &str) -> Sender {
