@@ -4,6 +4,7 @@
 //! The same schedule gives the same run. Nothing here knows how the production code does its work: all faults come through the
 //! seams of the core (ledger, checkpoints, AWS, plugin, inputs, clock), and the death of a process is the end of its future.
 
+mod backup;
 pub mod cell;
 pub mod mutant;
 mod oracle;

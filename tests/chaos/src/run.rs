@@ -6,15 +6,13 @@ use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     hour::BillingHour,
-    identity::ObjectKey,
     ledger::{Entry, Ledger as _},
     quantity::Quantity,
     settlement::RecordState,
 };
 
-use tollkeeper_ledger::memory::StoredCheckpoints;
-
 use crate::{
+    backup::{self, Backup},
     cell::{Cell, Happening, Successor},
     mutant::Mutant,
     oracle::Ending,
@@ -70,13 +68,6 @@ struct Stage {
     backups: Vec<Backup>,
 }
 
-/// The store as it was.
-struct Backup {
-    taken: Timestamp,
-    reports: BTreeMap<ObjectKey, Entry>,
-    checkpoints: StoredCheckpoints,
-}
-
 /// Plays a schedule, with a defect put back if one is named.
 pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
     let world = Arc::new(World::new(schedule, mutant));
@@ -107,16 +98,11 @@ fn agenda(schedule: &Schedule, start: Timestamp) -> Vec<(Timestamp, Event)> {
     for fault in &schedule.faults {
         let Fault::On { second, happening } = fault else { continue };
         if matches!(happening, Happening::Restored(_)) {
-            agenda.push((at(second.saturating_sub(backup_age(*second))), Event::Backup));
+            agenda.push((at(second.saturating_sub(backup::age(*second))), Event::Backup));
         }
         agenda.push((at(*second), Event::Happens(*happening)));
     }
     agenda
-}
-
-/// How old the backup is that is put back at this second: within an hour, and over one to three hours' edges.
-fn backup_age(second: u32) -> u32 {
-    [300, 2400, 5400, 9000].into_iter().nth(usize::try_from(second % 4).unwrap_or_default()).unwrap_or(300)
 }
 
 fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
@@ -176,11 +162,7 @@ impl Stage {
             self.world.trace(format_args!("{event:?}"));
             match event {
                 Event::Happens(happening) => self.happen(happening, now),
-                Event::Backup => self.backups.push(Backup {
-                    taken: now,
-                    reports: self.world.ledger.backup(),
-                    checkpoints: self.world.checkpoints.backup(),
-                }),
+                Event::Backup => self.backups.push(Backup::of(&self.world)),
                 Event::Start { pod, is_forced } => self.start_in_turn(pod, is_forced, now),
                 Event::EndTerm(number) => {
                     for process in self.processes.iter().filter(|process| process.number == number) {
@@ -246,17 +228,9 @@ impl Stage {
 
     /// Puts the newest backup back that is old enough. Whoever worked on the store is gone with it.
     fn restore(&mut self, successor: Successor, now: Timestamp) {
-        let is_old = |backup: &&Backup| now.duration_since(backup.taken) >= SignedDuration::from_mins(5);
-        let oldest = self.backups.iter().find(is_old).or_else(|| self.backups.first());
-        let Some(Backup { reports, checkpoints, .. }) = oldest else { return };
-        let has_checkpoint = |name: &str| {
-            let mut own = checkpoints.iter().filter(|((key, _), _)| key.to_string() == name);
-            own.any(|(_, (_, tally))| tally.last_success().is_some())
-        };
-        let lost = self.world.ledger.backup();
-        self.world.state().oracle.note_restore(&lost, reports, has_checkpoint);
-        self.world.ledger.restore(reports.clone());
-        self.world.checkpoints.restore(checkpoints.clone());
+        let oldest = self.backups.iter().find(|backup| backup.is_old(now)).or_else(|| self.backups.first());
+        let Some(backup) = oldest else { return };
+        backup.put_back(&self.world);
         self.processes.clear();
         let pod = self.pod_after(successor);
         let start = now + SignedDuration::from_secs(20);

@@ -1,0 +1,44 @@
+//! Backups of the store, and what it takes to put one back.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tollkeeper_core::{identity::ObjectKey, ledger::Entry};
+use tollkeeper_ledger::memory::StoredCheckpoints;
+
+use crate::world::World;
+
+/// The store as it was.
+pub(crate) struct Backup {
+    taken: Timestamp,
+    reports: BTreeMap<ObjectKey, Entry>,
+    checkpoints: StoredCheckpoints,
+}
+
+impl Backup {
+    pub(crate) fn of(world: &World) -> Self {
+        let (reports, checkpoints) = (world.ledger.backup(), world.checkpoints.backup());
+        Self { taken: world.now(), reports, checkpoints }
+    }
+
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        now.duration_since(self.taken) >= SignedDuration::from_mins(5)
+    }
+
+    /// Takes the store back in time, and tells the oracle.
+    pub(crate) fn put_back(&self, world: &World) {
+        let has_checkpoint = |name: &str| {
+            let mut own = self.checkpoints.iter().filter(|((key, _), _)| key.to_string() == name);
+            own.any(|(_, (_, tally))| tally.last_success().is_some())
+        };
+        let lost = world.ledger.backup();
+        world.state().oracle.note_restore(&lost, &self.reports, has_checkpoint);
+        world.ledger.restore(self.reports.clone());
+        world.checkpoints.restore(self.checkpoints.clone());
+    }
+}
+
+/// How old the backup is that is put back at this second: within an hour, and over one to three hours' edges.
+pub(crate) fn age(second: u32) -> u32 {
+    [300, 2400, 5400, 9000].into_iter().nth(usize::try_from(second % 4).unwrap_or_default()).unwrap_or(300)
+}
