@@ -45,6 +45,8 @@ pub(crate) struct Oracle {
     last_tick: Option<Timestamp>,
     /// By binding, the last tick that its first durable checkpoint knows, and the last tick that its newest one does.
     checkpoints: BTreeMap<String, (Timestamp, Timestamp)>,
+    /// A source was away before a durable checkpoint could know it: its baseline is what it shows when it is back.
+    has_hidden_source: bool,
     /// Reports with a record that needs a person.
     needy: BTreeSet<ObjectKey>,
     /// The last hour that a backup had forgotten.
@@ -61,6 +63,11 @@ impl Oracle {
     pub(crate) fn note_tick(&mut self, tick: Timestamp) {
         self.first_tick = Some(self.first_tick.map_or(tick, |first| first.min(tick)));
         self.last_tick = Some(self.last_tick.map_or(tick, |last| last.max(tick)));
+    }
+
+    /// One source of a binding does not answer.
+    pub(crate) fn note_absence(&mut self, binding: &str) {
+        self.has_hidden_source |= !self.checkpoints.contains_key(binding);
     }
 
     pub(crate) fn note_checkpoint(&mut self, binding: &Binding, tally: &Tally, now: Timestamp) {

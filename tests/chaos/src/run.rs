@@ -291,7 +291,8 @@ impl Stage {
                 self.agenda.push((until + SignedDuration::from_secs(1), Event::EndTerm(number)));
                 let start = if takeover { now + SignedDuration::from_secs(15) } else { until };
                 let start = start + SignedDuration::from_secs(seconds);
-                self.agenda.push((start, Event::Start { pod, is_forced: takeover }));
+                // Nobody takes the lease of a leader that is awake: the suspended one's is over by then.
+                self.agenda.push((start, Event::Start { pod, is_forced: false }));
             }
         }
     }

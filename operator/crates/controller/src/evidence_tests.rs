@@ -176,7 +176,10 @@ async fn a_refusal_of_cloudtrail_is_told_and_asked_again_later() {
         (TrailError::Unavailable("said so".into()), "EvidenceUnavailable"),
     ] {
         let stage = Stage::with(&["vecdb"], [Err(error), page(None, &["rec-1"])]).await;
-        assert_eq!(stage.pass(&["vecdb"]).await, at("15:35"), "not earlier: the quota is the account's");
+        let next = stage.pass(&["vecdb"]).await;
+        let refused = stage.trail.asked.lock().unwrap()[0].0;
+        let later = refused + SignedDuration::from_mins(5);
+        assert_eq!(next, later, "not earlier: the quota is the account's");
         assert_eq!(
             (stage.reason("vecdb"), stage.state("vecdb").await),
             (Some(reason), RecordState::Ambiguous)

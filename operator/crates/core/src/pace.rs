@@ -48,7 +48,10 @@ impl Pace {
         let turns = (u64::from(quota) * u64::from(SHARE_PERCENT) / 100).max(1);
         // Rounded up, and never a divisor of the second: as many spacings as turns are longer than one second.
         let spacing = i64::try_from(1_000_000_000 / turns + 1).unwrap_or(i64::MAX);
-        Self { clock, spacing: SignedDuration::from_nanos(spacing), line: Mutex::default() }
+        let spacing = SignedDuration::from_nanos(spacing);
+        // Whoever had the quota before, such as the last process of this pod, may have called just now.
+        let next = Some(later(clock.now(), spacing, 1));
+        Self { clock, spacing, line: Mutex::new(Line { next, ..Line::default() }) }
     }
 
     /// Returns when the caller may make one call. In the order of asking; a caller that gives up (drops the future) leaves the line.
@@ -57,6 +60,13 @@ impl Pace {
         while let Some(moment) = self.advance(place.ticket) {
             self.clock.sleep_until(moment).await;
         }
+    }
+
+    /// A call leaves now, some time after its turn came: the next turn keeps its distance from the call.
+    pub fn called(&self) {
+        let after = later(self.clock.now(), self.spacing, 1);
+        let mut line = self.line();
+        line.next = line.next.max(Some(after));
     }
 
     /// Takes the turn if it has come, else says when to look again: always later than now, so that nobody spins.

@@ -117,11 +117,35 @@ fn most_in_a_second(sends: &[Timestamp]) -> usize {
 }
 
 #[test]
-fn a_first_call_goes_at_once() {
+fn a_first_call_goes_at_once_when_the_process_is_a_spacing_old() {
     let clock = Still::new();
     let pace = Pace::meter_usage(clock.clone());
     let start = clock.now();
-    assert_eq!(run(&clock, &pace, &[(0, None)], &[]), [Some(start)]);
+    let sends = run(&clock, &pace, &[(200, None)], &[]);
+    assert_eq!(sends, [Some(start + SignedDuration::from_millis(200))]);
+}
+
+#[test]
+fn a_process_and_its_successor_keep_the_quota_together() {
+    let clock = Still::new();
+    let mut sends = Vec::new();
+    for _ in 0..3 {
+        let pace = Pace::meter_usage(clock.clone());
+        sends.extend(run(&clock, &pace, &[(0, None); 6], &[]).into_iter().flatten());
+    }
+    assert_eq!((sends.len(), most_in_a_second(&sends)), (18, 9));
+}
+
+#[test]
+fn a_call_that_leaves_after_its_turn_keeps_the_next_turn_away() {
+    let clock = Still::new();
+    let pace = Pace::meter_usage(clock.clone());
+    run(&clock, &pace, &[(0, None)], &[]);
+    clock.set(clock.now() + SignedDuration::from_millis(100));
+    pace.called();
+    let called = clock.now();
+    let sends = run(&clock, &pace, &[(0, None)], &[]);
+    assert!(sends[0].unwrap().duration_since(called) > SignedDuration::from_millis(111));
 }
 
 #[test]

@@ -237,9 +237,8 @@ impl RecordStatus {
                 message: None,
                 ..attempted
             },
-            (Outcome::NotAccepted(refusal), Attempt::First) => {
-                Self { claim: None, ..refused(RecordState::Sealed, refusal) }
-            }
+            // The claim stays as a sign of its epoch: without it, an older leader could not see that there is a newer one.
+            (Outcome::NotAccepted(refusal), Attempt::First) => refused(RecordState::Sealed, refusal),
             (Outcome::Rejected(refusal), _) => refused(RecordState::Rejected, refusal),
             (Outcome::OutOfWindow(refusal), Attempt::First) => refused(RecordState::Expired, refusal),
             (Outcome::OutOfWindow(refusal), Attempt::Repeated) => refused(RecordState::Ambiguous, refusal),

@@ -107,7 +107,8 @@ fn disagreements(entries: &[Entry], books: &BooksView) -> Vec<Violation> {
             let slot = (entry.report.body.hour.to_string(), record.dimension.to_string());
             if status.state != RecordState::Accepted {
                 // It may have been taken, and the ledger says that nobody knows.
-                if status.claim.is_some() {
+                let was_refused = matches!(status.state, RecordState::Sealed | RecordState::CarriedForward);
+                if status.claim.is_some() && !was_refused {
                     doubtful.insert(slot);
                 }
                 continue;

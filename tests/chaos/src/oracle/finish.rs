@@ -15,7 +15,7 @@ use tollkeeper_simulator::BooksView;
 use super::Oracle;
 use crate::{
     cell::{AwsFault, Cell, Deed, Happening, InputFault, Successor, Takeover},
-    schedule::{Fault, Schedule},
+    schedule::Schedule,
     workload::{COUNTER, GAUGE, HIGHEST_GAUGE, NAMESPACES, Workload},
 };
 
@@ -157,12 +157,9 @@ impl Oracle {
             self.breach("I4", ending.now, &format!("counted {measured}, but only {most} were used"));
         }
         // A source that appears while ticks are missed, or that the first ticks do not see, has a baseline above zero, as
-        // the contract says.
-        let is_hidden = ending.schedule.faults.iter().any(|fault| {
-            matches!(fault, Fault::At { nth: 1..=4, deed: Deed::Input(InputFault::Partial), .. })
-        });
-        // A source that is away when a backup is put back has its increase in an hour that is sealed by then.
-        let is_exact = self.forgotten.is_none() && !ending.workload.has_new_sources() && !is_hidden;
+        // the contract says. One that is away when a backup is put back has its increase in an hour that is sealed by then.
+        let is_exact =
+            self.forgotten.is_none() && !ending.workload.has_new_sources() && !self.has_hidden_source;
         if is_exact && measured + ending.lost_in_resets < least {
             self.breach("I4", ending.now, &format!("counted {measured}, but {least} were used"));
         }

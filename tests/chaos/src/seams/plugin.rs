@@ -63,6 +63,7 @@ impl Inputs for ChaosInputs {
         match deed {
             Some(Deed::Input(InputFault::Partial)) => {
                 objects.retain(|object| object.name != "source-0");
+                self.0.world.state().oracle.note_absence(&format!("{0}/{0}", NAMESPACES[0]));
                 problems
                     .push(Problem { input: INPUT.to_owned(), message: "source-0 did not answer".to_owned() });
             }

@@ -53,6 +53,7 @@ impl Settler {
                 tracing::error!(report = %entry.key(), reason = error.reason(), %error, "not sent");
                 not_started(error.reason(), &error.to_string())
             } else {
+                teller.pace.called();
                 teller.metering.meter_usage(&entry.report.request(record)).await
             };
             answers.insert(index, Answer { outcome, attempt });
