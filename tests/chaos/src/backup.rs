@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use tollkeeper_core::{identity::ObjectKey, ledger::Entry};
+use tollkeeper_core::{identity::ObjectKey, ledger::Entry, statement::StoredStatement};
 use tollkeeper_ledger::memory::StoredCheckpoints;
 
 use crate::world::World;
@@ -13,12 +13,20 @@ pub(crate) struct Backup {
     taken: Timestamp,
     reports: BTreeMap<ObjectKey, Entry>,
     checkpoints: StoredCheckpoints,
+    statements: BTreeMap<ObjectKey, StoredStatement>,
+    /// Reports that had been deleted by then.
+    pruned: Vec<Entry>,
 }
 
 impl Backup {
     pub(crate) fn of(world: &World) -> Self {
-        let (reports, checkpoints) = (world.ledger.backup(), world.checkpoints.backup());
-        Self { taken: world.now(), reports, checkpoints }
+        Self {
+            taken: world.now(),
+            reports: world.ledger.backup(),
+            checkpoints: world.checkpoints.backup(),
+            statements: world.statements.backup(),
+            pruned: world.state().oracle.pruned().to_vec(),
+        }
     }
 
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
@@ -32,9 +40,10 @@ impl Backup {
             own.any(|(_, (_, tally))| tally.last_success().is_some())
         };
         let lost = world.ledger.backup();
-        world.state().oracle.note_restore(&lost, &self.reports, has_checkpoint);
+        world.state().oracle.note_restore(&lost, &self.reports, self.pruned.clone(), has_checkpoint);
         world.ledger.restore(self.reports.clone());
         world.checkpoints.restore(self.checkpoints.clone());
+        world.statements.restore(self.statements.clone());
     }
 }
 

@@ -29,14 +29,20 @@ pub enum Step {
     Send,
     /// An outcome, or what became of a record without one, is written.
     Record,
+    /// A month's statement is written.
+    RollUp,
+    /// A report that a statement counts is deleted.
+    Prune,
 }
 
 impl Step {
-    /// Those that change something outside of the process.
+    /// Those that change something outside of the process, besides those of the books.
     pub const WRITES: [Self; 4] = [Self::Checkpoint, Self::Seal, Self::Claim, Self::Record];
     /// Those that read the store.
     pub const READS: [Self; 4] = [Self::Restore, Self::History, Self::Scan, Self::Reread];
-    /// Those that the death of a process is tried at.
+    /// Those of keeping the books: reports have to be days old.
+    pub const BOOKS: [Self; 2] = [Self::RollUp, Self::Prune];
+    /// Those that the death of a process is tried at, besides those of the books.
     pub const DEADLY: [Self; 7] =
         [Self::Collect, Self::Measure, Self::Checkpoint, Self::Seal, Self::Claim, Self::Send, Self::Record];
 }
@@ -302,14 +308,14 @@ impl Cell {
     /// The whole matrix.
     pub fn all() -> Vec<Self> {
         let mut cells = Vec::new();
-        for step in Step::DEADLY {
+        for step in Step::DEADLY.into_iter().chain(Step::BOOKS) {
             for moment in Moment::ALL {
                 cells.extend(Successor::ALL.map(|next| Self::At(step, Deed::Kill(moment, next))));
                 let takeovers = [Takeover::Nobody, Takeover::AnotherPod];
                 cells.extend(takeovers.map(|takeover| Self::At(step, Deed::Suspend(moment, takeover))));
             }
         }
-        for step in Step::WRITES {
+        for step in Step::WRITES.into_iter().chain(Step::BOOKS) {
             cells.extend(
                 [Deed::Refuse, Deed::LoseAnswer, Deed::Conflict, Deed::Slow].map(|deed| Self::At(step, deed)),
             );
@@ -323,6 +329,13 @@ impl Cell {
         cells.extend(InputFault::ALL.map(|fault| Self::At(Step::Collect, Deed::Input(fault))));
         cells.extend(Happening::ALL.map(Self::On));
         cells
+    }
+}
+
+impl Cell {
+    /// Whether it takes a run of several days to meet it.
+    pub fn takes_days(self) -> bool {
+        matches!(self, Self::At(step, _) if Step::BOOKS.contains(&step))
     }
 }
 

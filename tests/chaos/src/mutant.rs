@@ -1,4 +1,4 @@
-//! The defects that other systems have (D1 to D13 of the list that this project was designed against) and one more, put back
+//! The defects that other systems have (D1 to D13 of the list that this project was designed against) and two more, put back
 //! one at a time: a harness that does not notice them proves nothing.
 //!
 //! They live at the seams, so that no production code has to know of them.
@@ -52,11 +52,13 @@ pub enum Mutant {
     ListingNeeded,
     /// One of no peer, but of ours: what the ledger says is believed even after an older backup was put back.
     BackupBelieved,
+    /// Another one of ours: reports are deleted although the statement that counts them was not written.
+    StatementBelieved,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoWriteAhead,
         Self::TimeOfSending,
         Self::StatusIgnored,
@@ -71,6 +73,7 @@ impl Mutant {
         Self::IdentityOutlivesPod,
         Self::ListingNeeded,
         Self::BackupBelieved,
+        Self::StatementBelieved,
     ];
 
     pub(crate) fn settings(self) -> Settings {
@@ -119,6 +122,11 @@ impl Mutant {
     /// Whether a seal is believed to have happened before it did.
     pub(crate) fn believes_sealed(mutant: Option<Self>) -> bool {
         mutant == Some(Self::NameTakenBeforeWrite)
+    }
+
+    /// Whether a statement is believed to be written that is not.
+    pub(crate) fn believes_statements(mutant: Option<Self>) -> bool {
+        mutant == Some(Self::StatementBelieved)
     }
 
     /// What goes to AWS.

@@ -16,6 +16,7 @@ use tollkeeper_core::{
     product::Binding,
     report::SealedReport,
     settlement::RecordState,
+    statement::StoredStatement,
     usage::Tally,
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Oracle {
     needy: BTreeSet<ObjectKey>,
     /// The last hour that a backup had forgotten.
     forgotten: Option<BillingHour>,
+    /// Reports that were deleted, as they were then.
+    pruned: Vec<Entry>,
     /// Since when a record needs a person and nobody says so.
     silent_since: Option<Timestamp>,
 }
@@ -86,8 +89,10 @@ impl Oracle {
         &mut self,
         lost: &BTreeMap<ObjectKey, Entry>,
         backup: &BTreeMap<ObjectKey, Entry>,
+        pruned: Vec<Entry>,
         has_checkpoint: impl Fn(&str) -> bool,
     ) {
+        self.pruned = pruned;
         let newest = lost.values().map(|entry| entry.report.body.hour).max();
         self.forgotten = self.forgotten.max(newest);
         // A binding without one has a new baseline.
@@ -101,6 +106,29 @@ impl Oracle {
     /// Whether a report of this hour may be one that a backup had forgotten or showed otherwise than it was.
     fn may_be_forgotten(&self, hour: BillingHour) -> bool {
         self.forgotten.is_some_and(|forgotten| hour <= forgotten)
+    }
+
+    /// A report is deleted: every record of it has ended, and a durable statement counts it and says that it may be gone.
+    pub(crate) fn note_prune(&mut self, entry: &Entry, statements: &[StoredStatement], now: Timestamp) {
+        let hour = entry.report.body.hour;
+        if !entry.settlement.is_terminal() {
+            self.breach("I4", now, &format!("{} is deleted before its records have ended", entry.key()));
+        }
+        let is_counted = statements
+            .iter()
+            .map(|stored| &stored.statement.body)
+            .any(|body| body.has_counted(hour) && body.pruned_through.is_some_and(|through| hour <= through));
+        if !is_counted {
+            self.breach("I4", now, &format!("{} is deleted and no statement counts it", entry.key()));
+        }
+        // A refusal that nobody has acknowledged is in the statement from now on.
+        self.needy.remove(&entry.key());
+        self.pruned.push(entry.clone());
+    }
+
+    /// The reports that were deleted so far.
+    pub(crate) fn pruned(&self) -> &[Entry] {
+        &self.pruned
     }
 
     pub(crate) fn note_seal(&mut self, entry: &Entry, later: &[Entry], now: Timestamp) {

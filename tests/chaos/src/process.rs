@@ -9,13 +9,14 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tollkeeper_controller::{
     meter::{self, Assignment, Finding, House, LoadedPlugin},
     report::{self, Policies, Settler, Teller, Term},
     roster::Roster,
+    statement::{self, Clerk},
 };
 use tollkeeper_core::{
     clock::Clock as _,
@@ -24,6 +25,7 @@ use tollkeeper_core::{
     plan::submission::Sender,
     plugin::{Manifest, PluginLimits},
     product::{Binding, Dimension, Fold, Interval, Meter, Mode, Policy, Product},
+    statement::Retention,
     tags::TagSet,
     workload::{Selector, Workload as BoundWorkload},
 };
@@ -32,10 +34,16 @@ use tollkeeper_simulator::VirtualClock;
 use crate::{
     mutant::Mutant,
     schedule::Setting,
-    seams::{ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMetering, ChaosPlugin, Hand, ProcessClock},
+    seams::{
+        ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMetering, ChaosPlugin, ChaosStatements, Hand,
+        ProcessClock,
+    },
     workload::{COUNTER, GAUGE, NAMESPACES},
     world::World,
 };
+
+/// The shortest that `tollkeeper run` takes.
+const RETENTION: Retention = Retention { reports: SignedDuration::from_hours(54), statements: 13 };
 
 /// A process that runs.
 pub(crate) struct Process {
@@ -48,8 +56,8 @@ pub(crate) struct Process {
     changes: broadcast::Receiver<ObjectKey>,
     attention: Option<Finding>,
     assignment: watch::Sender<Assignment>,
-    /// The meter, and the settler.
-    tasks: [Task; 2],
+    /// The meter, the settler, and the clerk.
+    tasks: [Task; 3],
     hand: Hand,
 }
 
@@ -137,9 +145,9 @@ impl Process {
             Arc::new(ProcessTerm { world: world.clone(), stop: stop.clone(), until: Mutex::default() });
         let teller = Teller {
             clock: clock.clone(),
-            ledger,
+            ledger: ledger.clone(),
             metering: Arc::new(ChaosMetering::new(hand.clone())),
-            pace: Arc::new(Pace::meter_usage(clock)),
+            pace: Arc::new(Pace::meter_usage(clock.clone())),
             marks,
             term: term.clone(),
         };
@@ -153,6 +161,16 @@ impl Process {
             let (roster, stop) = (roster.clone(), stop.clone());
             async move { report::run(settler, teller, || policies.clone(), &roster, &sealed, &stop).await }
         };
+        let bookkeeping = {
+            let clerk = Clerk {
+                clock,
+                ledger,
+                statements: Arc::new(ChaosStatements(hand.clone())),
+                retention: RETENTION,
+            };
+            let (roster, stop) = (roster.clone(), stop.clone());
+            async move { statement::run(clerk, || vec![product_key()], &roster, &stop).await }
+        };
         let pod = pod.to_owned();
         Self {
             number,
@@ -164,7 +182,7 @@ impl Process {
             roster,
             attention: None,
             assignment,
-            tasks: [Task::new(metering), Task::new(settling)],
+            tasks: [Task::new(metering), Task::new(settling), Task::new(bookkeeping)],
             hand,
         }
     }

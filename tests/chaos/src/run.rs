@@ -2,21 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tollkeeper_core::{
-    hour::BillingHour,
-    ledger::{Entry, Ledger as _},
-    quantity::Quantity,
-    settlement::RecordState,
-};
+use tollkeeper_core::{hour::BillingHour, ledger::Entry, quantity::Quantity, settlement::RecordState};
 
 use crate::{
     backup::{self, Backup},
     cell::{Cell, Happening, Successor},
     mutant::Mutant,
     oracle::Ending,
-    process::{Process, product_key},
+    process::Process,
     schedule::{Fault, Schedule},
     world::{Order, World},
 };
@@ -360,15 +354,17 @@ impl Stage {
         Some(borne_until + SignedDuration::from_nanos(1))
     }
 
+    /// The reports that are there and those that were deleted, oldest first.
     fn entries(&self) -> Vec<Entry> {
-        let product = product_key();
-        let history = self.world.ledger.history(&product, BillingHour::of(Timestamp::UNIX_EPOCH));
-        // The memory ledger answers at once.
-        history.now_or_never().and_then(Result::ok).unwrap_or_default()
+        let mut entries: Vec<Entry> = self.world.ledger.backup().into_values().collect();
+        entries.extend_from_slice(self.world.state().oracle.pruned());
+        entries.sort_by_key(|entry| entry.report.body.hour);
+        entries
     }
 
     fn verdict(self, hung: bool) -> Verdict {
         let entries = self.entries();
+        let statements: Vec<_> = self.world.statements.backup().into_values().collect();
         let books = self.world.aws.lock().view();
         let now = self.world.now();
         let mut state = self.world.state();
@@ -380,6 +376,7 @@ impl Stage {
             schedule: &self.world.schedule,
             workload: &state.workload,
             entries: &entries,
+            statements: &statements,
             books: &books,
             now,
             lost_in_resets: self.lost_in_resets,

@@ -1,5 +1,7 @@
 //! Everything that will go wrong in one run, drawn from a seed or read from a file.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tollkeeper_core::product::{AmbiguousPolicy, LatePolicy, Rounding};
 
@@ -72,16 +74,34 @@ pub struct Schedule {
 /// More would rather hide each other than find more.
 const MOST_FAULTS: u64 = 6;
 
+/// One schedule in so many lasts for days: ten times as much work, for what happens to reports only when they are old.
+const LONG_ONE_IN: u64 = 50;
+
+/// Reports are deleted 54 hours after their hour, in the morning: this is two or three such mornings.
+const LONG_HOURS: Range<u32> = 84..120;
+
+/// The first hour's report is deleted in the third morning, 65 hours later, and 9 hours run after the last hour.
+const PRUNED_AFTER: u32 = 56;
+
 impl Schedule {
     /// The schedule of a seed.
     pub fn of(seed: u64) -> Self {
+        if seed % LONG_ONE_IN == LONG_ONE_IN - 1 {
+            return Self::of_days(seed);
+        }
         let mut random = Random::new(seed);
         let setting = setting(&mut random);
-        let cells = Cell::all();
+        let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| !cell.takes_days()).collect();
         let count = random.below(MOST_FAULTS) + 1;
         let faults = (0..count).filter_map(|_| random.pick(&cells).copied()).collect::<Vec<_>>().into_iter();
         let faults = faults.map(|cell| fault(cell, &setting, &mut random)).collect();
         Self { seed, setting, faults }
+    }
+
+    /// One that lasts until reports are deleted.
+    fn of_days(seed: u64) -> Self {
+        let extra = Random::new(seed).below(u64::from(LONG_HOURS.end - LONG_HOURS.start));
+        Self::lasting(LONG_HOURS.start + u32::try_from(extra).unwrap_or_default(), seed)
     }
 
     /// The schedule of a seed for a long run: a fault a day on average, of any kind, and no fewer than a short one has.
@@ -98,7 +118,10 @@ impl Schedule {
     /// A schedule with one fault of a cell, and what it takes to get there.
     pub fn around(cell: Cell, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let setting = setting(&mut random);
+        let mut setting = setting(&mut random);
+        if cell.takes_days() {
+            setting.hours = LONG_HOURS.start;
+        }
         let mut faults = vec![fault(cell, &setting, &mut random)];
         if matches!(cell, Cell::At(Step::Reread, _)) {
             // Only a conflict makes anybody read again.
@@ -150,8 +173,14 @@ fn fault(cell: Cell, setting: &Setting, random: &mut Random) -> Fault {
                 Step::Scan => 60,
                 // Once a process; later ones only after deaths and conflicts.
                 Step::Restore | Step::Reread => 0,
+                Step::RollUp | Step::Prune => 0,
             };
-            Fault::At { step, nth: 1 + draw(an_hour * setting.hours), deed }
+            let most = match step {
+                Step::RollUp => setting.hours / 24,
+                Step::Prune => setting.hours.saturating_sub(PRUNED_AFTER),
+                _ => an_hour * setting.hours,
+            };
+            Fault::At { step, nth: 1 + draw(most), deed }
         }
         Cell::On(happening) => Fault::On { second: draw(setting.hours * 3600), happening },
     }

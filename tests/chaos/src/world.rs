@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::clock::Clock as _;
 use tollkeeper_ledger::{
     marks::KeptMarks,
-    memory::{MemoryCheckpoints, MemoryLedger},
+    memory::{MemoryCheckpoints, MemoryLedger, MemoryStatements},
 };
 use tollkeeper_simulator::{Settings, SharedSimulator, Simulator, VirtualClock};
 
@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) ledger: MemoryLedger,
     pub(crate) checkpoints: MemoryCheckpoints,
+    pub(crate) statements: MemoryStatements,
     /// On a volume that outlives all processes.
     pub(crate) marks: Arc<KeptMarks>,
     pub(crate) aws: SharedSimulator,
@@ -87,6 +88,7 @@ impl World {
             clock: Arc::new(VirtualClock::starting_at(start)),
             ledger: MemoryLedger::default(),
             checkpoints: MemoryCheckpoints::default(),
+            statements: MemoryStatements::default(),
             marks: Arc::new(KeptMarks::in_memory()),
             aws: SharedSimulator::new(Simulator::new(settings)),
             schedule: schedule.clone(),

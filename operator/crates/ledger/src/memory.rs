@@ -149,6 +149,16 @@ pub struct MemoryStatements {
 }
 
 impl MemoryStatements {
+    /// What it holds, as a backup of its store would.
+    pub fn backup(&self) -> BTreeMap<ObjectKey, StoredStatement> {
+        self.statements().clone()
+    }
+
+    /// Goes back to a backup.
+    pub fn restore(&self, backup: BTreeMap<ObjectKey, StoredStatement>) {
+        *self.statements() = backup;
+    }
+
     fn statements(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, StoredStatement>> {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,6 +9,7 @@ use tollkeeper_core::{
     product::{LatePolicy, Rounding},
     quantity::Quantity,
     settlement::RecordState,
+    statement::{StatementBody, StoredStatement, rolled_up},
 };
 use tollkeeper_simulator::BooksView;
 
@@ -23,8 +24,9 @@ use crate::{
 pub(crate) struct Ending<'a> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) workload: &'a Workload,
-    /// Oldest first.
+    /// Oldest first, with those that were deleted.
     pub(crate) entries: &'a [Entry],
+    pub(crate) statements: &'a [StoredStatement],
     pub(crate) books: &'a BooksView,
     pub(crate) now: Timestamp,
     /// Usage that sources lost with their totals: nobody could have known it.
@@ -42,6 +44,25 @@ impl Oracle {
         self.check_gauges(ending);
         self.check_settled(ending);
         self.check_bill(ending);
+        self.check_statements(ending);
+    }
+
+    /// I4 for the books: what was counted a day at a time, whatever died in between, is what all reports come to.
+    fn check_statements(&mut self, ending: &Ending<'_>) {
+        for stored in ending.statements {
+            let (statement, month) = (&stored.statement, stored.statement.body.month);
+            let end = statement.body.through.next();
+            let kept = rolled_up(Some(statement), None, ending.entries, month, end);
+            let anew = rolled_up(None, None, ending.entries, month, end)
+                .map(|body| StatementBody { pruned_through: statement.body.pruned_through, ..body });
+            if !statement.is_intact() || kept != anew {
+                self.breach(
+                    "I4",
+                    ending.now,
+                    &format!("{} says {kept:?}, reports say {anew:?}", stored.key()),
+                );
+            }
+        }
     }
 
     /// I1 for usage: AWS is not told more than there was, whatever the ledger says. A second charge that the policy allows, and

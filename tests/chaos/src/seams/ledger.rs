@@ -144,6 +144,24 @@ impl Ledger for ChaosLedger {
     }
 
     async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError> {
-        self.hand.world.ledger.prune(entries).await
+        let world = &self.hand.world;
+        let refusals = || Refusals { unavailable, conflict: Some(unavailable()) };
+        let mut pruned = 0;
+        for entry in entries {
+            let one = std::slice::from_ref(entry);
+            pruned += self
+                .hand
+                .store(Step::Prune, refusals(), async {
+                    let count = world.ledger.prune(one).await?;
+                    if count > 0 {
+                        world.trace(format_args!("p{} pruned {}", self.hand.process, entry.key()));
+                        let statements: Vec<_> = world.statements.backup().into_values().collect();
+                        world.state().oracle.note_prune(entry, &statements, world.now());
+                    }
+                    Ok(count)
+                })
+                .await?;
+        }
+        Ok(pruned)
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 mod hand;
 mod ledger;
 mod plugin;
+mod statements;
 
 pub(crate) use self::{
     aws::ChaosMetering,
@@ -14,4 +15,5 @@ pub(crate) use self::{
     hand::Hand,
     ledger::ChaosLedger,
     plugin::{ChaosInputs, ChaosPlugin},
+    statements::ChaosStatements,
 };
