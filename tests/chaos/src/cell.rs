@@ -25,6 +25,8 @@ pub enum Step {
     Reread,
     /// A claim is written.
     Claim,
+    /// The high-water mark is raised.
+    Mark,
     /// AWS is called.
     Send,
     /// An outcome, or what became of a record without one, is written.
@@ -43,8 +45,16 @@ impl Step {
     /// Those of keeping the books: reports have to be days old.
     pub const BOOKS: [Self; 2] = [Self::RollUp, Self::Prune];
     /// Those that the death of a process is tried at, besides those of the books.
-    pub const DEADLY: [Self; 7] =
-        [Self::Collect, Self::Measure, Self::Checkpoint, Self::Seal, Self::Claim, Self::Send, Self::Record];
+    pub const DEADLY: [Self; 8] = [
+        Self::Collect,
+        Self::Measure,
+        Self::Checkpoint,
+        Self::Seal,
+        Self::Claim,
+        Self::Mark,
+        Self::Send,
+        Self::Record,
+    ];
 }
 
 /// Where in an effect a process is hit.
@@ -94,6 +104,8 @@ pub enum AwsFault {
     Html502After,
     /// HTTP 200 without a record id, taken.
     NoRecordId,
+    /// HTTP 200 with a body that breaks off, taken.
+    Truncated,
     /// The reply takes 45 s.
     Slow,
     /// One of the error names that the API model documents, or that gateways use.
@@ -151,6 +163,7 @@ impl AwsFault {
             Self::Html502,
             Self::Html502After,
             Self::NoRecordId,
+            Self::Truncated,
             Self::Slow,
         ]
         .into_iter()
@@ -248,6 +261,8 @@ pub enum Happening {
     AwsDown(u32),
     /// AWS throttles everything for so many seconds.
     Throttled(u32),
+    /// Every other write to the store finds that somebody else was there first, for so many seconds.
+    ConflictStorm(u32),
     /// Another pod takes the lease while the leader is alive.
     SecondLeader,
     /// The process is told to end, and another one starts.
@@ -256,6 +271,10 @@ pub enum Happening {
     ClockAhead,
     /// The clock of the process is an hour behind for half an hour.
     ClockBehind,
+    /// The clock steps over an hour's edge, two minutes ahead, and back half an hour later.
+    EdgeSkipped,
+    /// The clock steps back over an hour's edge that has passed, by two minutes.
+    EdgeRepeated,
     /// The vendor publishes another plugin.
     NewPlugin,
     /// The buyer is not entitled for so many seconds.
@@ -270,7 +289,7 @@ pub enum Happening {
 
 impl Happening {
     /// All of them. The lengths are those of `ledger.md`'s matrix.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::ApiServerDown(1),
         Self::ApiServerDown(300),
         Self::ApiServerDown(5 * 3600),
@@ -280,11 +299,15 @@ impl Happening {
         Self::AwsDown(26 * 3600),
         Self::Throttled(60),
         Self::Throttled(1800),
+        Self::ConflictStorm(60),
+        Self::ConflictStorm(1800),
         Self::SecondLeader,
         Self::Restart(Successor::SamePod),
         Self::Restart(Successor::NewPod),
         Self::ClockAhead,
         Self::ClockBehind,
+        Self::EdgeSkipped,
+        Self::EdgeRepeated,
         Self::NewPlugin,
         Self::NotEntitled(3600),
         Self::NotEntitled(20 * 3600),
@@ -320,6 +343,8 @@ impl Cell {
                 [Deed::Refuse, Deed::LoseAnswer, Deed::Conflict, Deed::Slow].map(|deed| Self::At(step, deed)),
             );
         }
+        // Nobody else writes to the volume.
+        cells.extend([Deed::Refuse, Deed::LoseAnswer, Deed::Slow].map(|deed| Self::At(Step::Mark, deed)));
         for step in Step::READS {
             cells.extend([Deed::Refuse, Deed::Slow].map(|deed| Self::At(step, deed)));
         }

@@ -21,6 +21,7 @@ use tollkeeper_controller::{
 use tollkeeper_core::{
     clock::Clock as _,
     identity::{Digest, ObjectKey},
+    mark::Marks,
     pace::Pace,
     plan::submission::Sender,
     plugin::{Manifest, PluginLimits},
@@ -35,8 +36,8 @@ use crate::{
     mutant::Mutant,
     schedule::Setting,
     seams::{
-        ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMetering, ChaosPlugin, ChaosStatements, Hand,
-        ProcessClock,
+        ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMarks, ChaosMetering, ChaosPlugin, ChaosStatements,
+        Hand, ProcessClock,
     },
     workload::{COUNTER, GAUGE, NAMESPACES},
     world::World,
@@ -128,7 +129,7 @@ impl Process {
         let hand = Hand::new(world.clone(), number, pod, epoch);
         let clock = Arc::new(ProcessClock(world.clone()));
         let ledger = Arc::new(ChaosLedger::new(hand.clone()));
-        let marks = Mutant::marks(world);
+        let marks: Arc<dyn Marks> = Arc::new(ChaosMarks { hand: hand.clone(), own: Mutant::marks(world) });
         let house = House {
             cluster: "cluster".to_owned(),
             clock: clock.clone(),

@@ -21,6 +21,9 @@ const AFTERMATH: SignedDuration = SignedDuration::from_hours(9);
 /// As long as the elector trusts a lease that it does not hear of any more.
 const TENURE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How far a clock steps at an hour's edge.
+const EDGE_STEP: SignedDuration = SignedDuration::from_mins(2);
+
 /// How long a process clock is off.
 const SKEWED_FOR: SignedDuration = SignedDuration::from_mins(30);
 
@@ -192,6 +195,7 @@ impl Stage {
                 let mut state = self.world.state();
                 state.aws_down_until = state.aws_down_until.max(after(seconds));
             }
+            Happening::ConflictStorm(seconds) => self.world.state().contended_until = after(seconds),
             Happening::Throttled(seconds) => self.world.state().throttled_until = after(seconds),
             Happening::NotEntitled(seconds) => self.world.state().not_entitled_until = after(seconds),
             Happening::SecondLeader => {
@@ -206,6 +210,8 @@ impl Stage {
             }
             Happening::ClockAhead => self.skew(SignedDuration::from_hours(1), now),
             Happening::ClockBehind => self.skew(SignedDuration::from_hours(-1), now),
+            Happening::EdgeSkipped => self.skew(EDGE_STEP, now),
+            Happening::EdgeRepeated => self.skew(-EDGE_STEP, now),
             Happening::NewPlugin => {
                 self.plugin += 1;
                 self.processes.iter().for_each(|process| process.take_plugin(self.plugin));

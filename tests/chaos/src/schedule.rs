@@ -168,7 +168,7 @@ fn fault(cell: Cell, setting: &Setting, random: &mut Random) -> Fault {
             let an_hour = match step {
                 Step::Collect | Step::Measure => ticks,
                 Step::Checkpoint => ticks.min(12),
-                Step::Seal | Step::History | Step::Claim | Step::Record => 1,
+                Step::Seal | Step::History | Step::Claim | Step::Mark | Step::Record => 1,
                 Step::Send => 2,
                 Step::Scan => 60,
                 // Once a process; later ones only after deaths and conflicts.
@@ -182,6 +182,16 @@ fn fault(cell: Cell, setting: &Setting, random: &mut Random) -> Fault {
             };
             Fault::At { step, nth: 1 + draw(most), deed }
         }
-        Cell::On(happening) => Fault::On { second: draw(setting.hours * 3600), happening },
+        Cell::On(happening) => {
+            let second = draw(setting.hours * 3600);
+            // A minute before an edge, or after it.
+            let edge = (second + setting.starts_after) / 3600 * 3600 + 3600;
+            let second = match happening {
+                Happening::EdgeSkipped => (edge - 60).saturating_sub(setting.starts_after),
+                Happening::EdgeRepeated => (edge + 60).saturating_sub(setting.starts_after),
+                _ => second,
+            };
+            Fault::On { second, happening }
+        }
     }
 }

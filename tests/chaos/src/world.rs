@@ -59,6 +59,9 @@ pub(crate) struct State {
     /// Faults that hit something.
     pub(crate) fired: Vec<Cell>,
     pub(crate) api_down_until: Timestamp,
+    pub(crate) contended_until: Timestamp,
+    /// Whether the last write in a conflict storm met a conflict.
+    is_contended: bool,
     pub(crate) aws_down_until: Timestamp,
     pub(crate) throttled_until: Timestamp,
     pub(crate) not_entitled_until: Timestamp,
@@ -107,6 +110,8 @@ impl World {
                 counts: BTreeMap::new(),
                 fired: Vec::new(),
                 api_down_until: start,
+                contended_until: start,
+                is_contended: false,
                 aws_down_until: start,
                 throttled_until: start,
                 not_entitled_until: start,
@@ -147,6 +152,14 @@ impl World {
 
     pub(crate) fn is_api_down(&self) -> bool {
         self.now() < self.state().api_down_until
+    }
+
+    /// Whether this write meets another one: every other does in a conflict storm.
+    pub(crate) fn is_contended(&self) -> bool {
+        let now = self.now();
+        let mut state = self.state();
+        state.is_contended = now < state.contended_until && !state.is_contended;
+        state.is_contended
     }
 
     /// Remembers every event from now on.

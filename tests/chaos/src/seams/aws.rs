@@ -58,10 +58,15 @@ impl ChaosMetering {
             AwsFault::NotSent => Reply::NotSent { message: "chaos".to_owned() },
             AwsFault::Error500Before => broken(500),
             AwsFault::Html502 => broken(502),
-            AwsFault::ReplyLost | AwsFault::Error500After | AwsFault::Html502After | AwsFault::NoRecordId => {
+            AwsFault::ReplyLost
+            | AwsFault::Truncated
+            | AwsFault::Error500After
+            | AwsFault::Html502After
+            | AwsFault::NoRecordId => {
                 self.aws.meter_usage(request).await;
                 match fault {
-                    AwsFault::ReplyLost => lost,
+                    // As `reply.rs` of the marketplace crate reads a body that breaks off.
+                    AwsFault::ReplyLost | AwsFault::Truncated => lost,
                     AwsFault::Error500After => broken(500),
                     AwsFault::Html502After => broken(502),
                     _ => Reply::Accepted { id: String::new() },

@@ -96,7 +96,7 @@ impl Hand {
         if self.world.is_api_down() || deed == Some(Deed::Refuse) {
             return Err((refusals.unavailable)());
         }
-        if deed == Some(Deed::Conflict)
+        if (deed == Some(Deed::Conflict) || self.world.is_contended())
             && let Some(conflict) = refusals.conflict
         {
             return Err(conflict);

@@ -5,6 +5,7 @@ mod checkpoints;
 mod clock;
 mod hand;
 mod ledger;
+mod marks;
 mod plugin;
 mod statements;
 
@@ -14,6 +15,7 @@ pub(crate) use self::{
     clock::ProcessClock,
     hand::Hand,
     ledger::ChaosLedger,
+    marks::ChaosMarks,
     plugin::{ChaosInputs, ChaosPlugin},
     statements::ChaosStatements,
 };
