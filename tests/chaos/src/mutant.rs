@@ -76,6 +76,18 @@ impl Mutant {
         Self::StatementBelieved,
     ];
 
+    /// The invariant that must be found broken: another one would be noticed by accident.
+    pub fn breaks(self) -> &'static str {
+        match self {
+            Self::StatusIgnored | Self::ErrorIsSuccess | Self::ThrottleIsFinal => "I1",
+            Self::NewTokenAfterRestart | Self::CheckConsumes | Self::BackupBelieved => "I2",
+            Self::NoWriteAhead | Self::TimeOfSending | Self::IdentityOutlivesPod => "I3",
+            Self::NameTakenBeforeWrite | Self::StatementBelieved => "I4",
+            Self::PartialSuccessFreezes | Self::FlushBeforeSend | Self::ListingNeeded => "I6",
+            Self::ExpiredVanishes => "I7",
+        }
+    }
+
     pub(crate) fn settings(self) -> Settings {
         let products = match self {
             Self::ListingNeeded => BTreeMap::from([("listed".to_owned(), BTreeSet::new())]),
