@@ -134,7 +134,8 @@ impl Stage {
         self.start(pod, "127.0.0.1:0")
     }
 
-    fn start(&self, pod: &PodIdentity, listen: &str) -> Operator {
+    /// Starts the operator as this pod, with its health server at this address.
+    pub fn start(&self, pod: &PodIdentity, listen: &str) -> Operator {
         let token = pod.token.display().to_string();
         let mut env: Vec<(&str, &str)> =
             self.operator_env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

@@ -10,6 +10,9 @@ const COUNTER: &str = "gb_scanned";
 /// Millionths, in which measures are written.
 const MILLION: i64 = 1_000_000;
 
+/// Ticks of the stage's product in an hour.
+const TICKS_AN_HOUR: i64 = 6;
+
 /// What a site says of itself.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -21,8 +24,10 @@ pub struct Account {
     pub listed: Value,
     /// Gigabytes that the workload has scanned since the first checkpoint.
     pub scanned: u64,
-    /// The most core-hours that the workload can have asked for.
-    pub core_hours: u64,
+    /// Cores that the workload asks for all the time.
+    pub cores: u64,
+    /// For how many hours, the first and the last of them in part.
+    pub hours: u64,
 }
 
 /// A record of the ledger.
@@ -138,10 +143,15 @@ fn conservation(account: &Account, lines: &[Line<'_>]) -> Vec<String> {
     if scanned != counted {
         wrong.push(format!("{scanned} millionths of {COUNTER} were used, and {counted} have a place"));
     }
-    // A gauge loses samples with every kill; it never gains one.
-    let (most, held) = (i64::try_from(account.core_hours).unwrap() * MILLION, placed("cpu_hours"));
-    if held > most {
-        wrong.push(format!("{held} millionths of cpu_hours were measured, and at most {most} were used"));
+    // A gauge loses the samples of missed ticks, holds the last one for a while instead, and never gains or loses another. The
+    // division of each hour rounds down.
+    let cores = i64::try_from(account.cores).unwrap();
+    let reports = i64::try_from(account.reports.len()).unwrap();
+    let most = cores * i64::try_from(account.hours).unwrap() * MILLION;
+    let least = cores * ticks_that_ran(&account.reports) * MILLION / TICKS_AN_HOUR - reports;
+    let held = placed("cpu_hours");
+    if !(least..=most).contains(&held) {
+        wrong.push(format!("{held} millionths of cpu_hours have a place, {least} to {most} were used"));
     }
     for line in lines.iter().filter(|line| line.dimension == "instances") {
         if line.quantity * MILLION > MILLION + line.carried {
@@ -149,6 +159,12 @@ fn conservation(account: &Account, lines: &[Line<'_>]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Ticks that were due and not missed.
+fn ticks_that_ran(reports: &[Value]) -> i64 {
+    let count = |report: &Value, field: &str| report["spec"]["evidence"][field].as_i64().unwrap_or_default();
+    reports.iter().map(|report| count(report, "ticks") - count(report, "missed")).sum()
 }
 
 /// What the last report leaves for the next one.
@@ -208,7 +224,8 @@ mod tests {
             ]}),
             listed: json!({"totals": [{"dimension": COUNTER, "billed": 8}]}),
             scanned: 8,
-            core_hours: 2,
+            cores: 2,
+            hours: 1,
         }
     }
 
@@ -230,7 +247,12 @@ mod tests {
             assert_eq!(audit(&Account { scanned, ..sound() }).len(), wrongs, "{scanned}");
         }
         assert_eq!(audit(&account()).len(), 1, "a quarter that nobody used");
-        assert_eq!(audit(&Account { core_hours: 1, ..sound() }).len(), 1, "a gauge that gained");
+        assert_eq!(audit(&Account { cores: 1, ..sound() }).len(), 1, "a gauge that gained");
+        let mut account = sound();
+        account.reports[1]["spec"]["evidence"] = json!({"ticks": 6, "missed": 2});
+        assert_eq!(audit(&account), Vec::<String>::new());
+        account.reports[1]["spec"]["evidence"]["missed"] = json!(1);
+        assert_eq!(audit(&account).len(), 1, "a gauge that lost a sample of a tick that ran");
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub enum Moment {
     Settled,
 }
 
+impl Moment {
+    /// Those that are points of an operator's work.
+    pub const POINTS: [Self; 5] =
+        [Self::Checkpointed, Self::Sealed, Self::Claimed, Self::Taken, Self::Settled];
+}
+
 /// Who comes after the dead.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Successor {
@@ -112,9 +118,7 @@ mod tests {
         for seed in 0..20 {
             let rounds = Schedule::of(seed, 200).rounds;
             let has_moment = |wanted: Moment| rounds.iter().any(|round| round.moment == wanted);
-            for moment in
-                [Moment::Checkpointed, Moment::Sealed, Moment::Claimed, Moment::Taken, Moment::Settled]
-            {
+            for moment in Moment::POINTS {
                 assert!(has_moment(moment), "{seed}: {moment:?}");
             }
             let has_blow = |is: fn(&Blow) -> bool| rounds.iter().any(|round| is(&round.blow));

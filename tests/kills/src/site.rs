@@ -113,9 +113,9 @@ impl Site {
         let observed = self.stage.observe().await;
         let listed = self.list();
         let hours = self.stage.now().duration_since(START.parse().unwrap()).as_hours() + 1;
-        let core_hours = CORES * u64::try_from(hours).unwrap();
+        let hours = u64::try_from(hours).unwrap();
         let (reports, books, scanned) = (observed.reports, observed.books, self.scanned);
-        Ok(Account { reports, books, listed, scanned, core_hours })
+        Ok(Account { reports, books, listed, scanned, cores: CORES, hours })
     }
 
     /// What was done to it.

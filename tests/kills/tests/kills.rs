@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use futures::future::join_all;
 use tokio::sync::Notify;
-use tollkeeper_kill_tests::{Schedule, Site, audit, storm};
+use tollkeeper_kill_tests::{Moment, Schedule, Site, audit, storm};
 use tollkeeper_kit::ControlPlane;
 
 /// Sites that suffer side by side; what one of them waits for, the others use.
@@ -62,4 +62,9 @@ async fn whatever_dies_and_whenever_each_unit_is_billed_once_or_accounted_for() 
     }
     assert!(!failed, "see above; again with TOLLKEEPER_KILL_SEED={seed} TOLLKEEPER_KILL_ROUNDS={rounds}");
     assert!(kills >= sites.len() * rounds, "{kills}");
+    let was_hit = |point: &Moment| {
+        tally.keys().any(|kind| kind.starts_with("killed") && kind.ends_with(&format!("({point:?})")))
+    };
+    let missed: Vec<_> = Moment::POINTS.iter().filter(|point| !was_hit(point)).collect();
+    assert!(missed.is_empty() || rounds < ROUNDS, "nobody was killed at {missed:?}");
 }
