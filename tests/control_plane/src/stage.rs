@@ -1,6 +1,7 @@
 //! The stage: everything that `tollkeeper run` needs, in a namespace of its own.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -166,6 +167,15 @@ impl Stage {
     /// What the operator asked the API server for without having the right to.
     pub fn refusals(&self) -> Vec<String> {
         self.home.control_plane().refusals(self.home.name(), "tollkeeper").unwrap()
+    }
+
+    /// What the operator has written to the API server so far, by resource.
+    pub fn writes(&self) -> BTreeMap<String, usize> {
+        let mut writes = BTreeMap::new();
+        for (resource, _) in self.home.control_plane().writes(self.home.name(), "tollkeeper").unwrap() {
+            *writes.entry(resource).or_default() += 1;
+        }
+        writes
     }
 
     /// Base address of the operator's health server.

@@ -1,7 +1,7 @@
 //! A metered hour, end to end: apply, provision, meter, settle; and the same through a `kill -9`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{process::Command, time::Duration};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use serde_json::Value;
 use tollkeeper_control_plane::{Stage, Workload};
@@ -32,9 +32,11 @@ async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
 
     let first = stage.settled(1).await;
     first.agrees();
+    let before = stage.writes();
     workload.scan(5);
     let later = stage.settled(3).await;
     later.agrees();
+    an_hour_takes_few_writes(&before, &stage.writes(), later.reports.len() - first.reports.len());
     let full_hour = &later.reports[later.reports.len() - 2];
     let billed = records(full_hour);
     assert!(billed.contains(&("instances", 2)), "{billed:?}");
@@ -56,6 +58,19 @@ async fn an_applied_product_is_metered_and_its_hour_is_billed_once() {
     assert!(operator.terminate(Duration::from_secs(20)).await.unwrap().success());
     assert_eq!(stage.refusals(), Vec::<String>::new(), "the chart does not grant it");
     what_people_read_agrees_with_the_books(&stage).await;
+}
+
+/// A report is created, claimed and settled: three writes. Besides the lease there are only the binding's: six checkpoints, one a
+/// tick, and its status. With the twelve checkpoints of shorter intervals, ten products take 10 × (3 + 12 + 2) / 3600 = 0.047
+/// writes a second.
+fn an_hour_takes_few_writes(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>, hours: usize) {
+    let mut more = after.clone();
+    more.iter_mut().for_each(|(resource, count)| *count -= before.get(resource).copied().unwrap_or_default());
+    let mut taken = |resource: &str| more.remove(resource).unwrap_or_default();
+    let (reports, bindings, _) = (taken("usagereports"), taken("licensebindings"), taken("leases"));
+    assert!(reports > 0 && reports <= 3 * hours, "{reports} writes of {hours} reports");
+    assert!(bindings <= (6 + 2) * (hours + 1), "{bindings} writes of the binding in {hours} hours");
+    assert_eq!(more.values().sum::<usize>(), 0, "{more:?}");
 }
 
 /// What was sealed is accepted or open, for every dimension, and what is accepted is in AWS's books.
