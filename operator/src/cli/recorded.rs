@@ -30,6 +30,11 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
+    /// These recordings and components.
+    pub(super) fn of(recordings: Vec<PathBuf>, plugin: Vec<PathBuf>) -> Self {
+        Self { recordings, plugin }
+    }
+
     /// The files, those of folders in the order of their names. None at all is an error.
     pub(super) fn files(&self) -> Result<Vec<PathBuf>, Failure> {
         let mut files = Vec::new();

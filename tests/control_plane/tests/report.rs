@@ -92,6 +92,16 @@ async fn a_running_ledger_is_proved_exported_explained_and_computed_again() {
     assert!(hours.len() >= 3, "{replayed:#}");
     assert!(hours.iter().all(|hour| hour["same"] == true), "{replayed:#}");
 
+    // Each tick that ran has read the one pod.
+    let with_readings = ["--recordings", &recordings, "--plugin", &component, "--output", "json"];
+    let spec = &observed.reports[1]["spec"];
+    let explain = ["report", "explain", "vecdb", spec["hour"].as_str().unwrap(), "cpu_hours"];
+    let explained = json_of(&stage.ask(&[&explain[..], &with_readings].concat()));
+    let readings = explained["readings"].as_array().unwrap();
+    let ran = spec["evidence"]["ticks"].as_u64().unwrap() - spec["evidence"]["missed"].as_u64().unwrap();
+    assert!(ran > 0 && readings.len() as u64 >= ran, "{explained:#}");
+    assert!(readings.iter().all(|seen| seen["amount"] == "1.500000"), "{explained:#}");
+
     let gone = observed.reports[1]["metadata"]["name"].as_str().unwrap();
     reports(&stage).delete(gone, &DeleteParams::default()).await.unwrap();
     for args in [&["report", "verify"][..], &["report", "verify", "--since-export", &export]] {

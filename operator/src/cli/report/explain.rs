@@ -17,6 +17,7 @@ use tollkeeper_core::{
 use super::{
     block_on,
     place::{Document, Place},
+    readings::{Readings, Seen},
 };
 use crate::cli::{Failure, Output, print};
 
@@ -37,6 +38,8 @@ pub(crate) struct Explain {
     /// Read an export instead of the cluster; `-` for standard input.
     #[arg(long, env = "TOLLKEEPER_EXPORT", value_name = "FILE")]
     export: Option<PathBuf>,
+    #[command(flatten)]
+    readings: Readings,
     /// How to print the result.
     #[arg(long, short, env = "TOLLKEEPER_OUTPUT", default_value = "text")]
     output: Output,
@@ -51,6 +54,8 @@ struct Story<'a> {
     remainder_in: Option<Quantity>,
     /// The hour whose record includes this one's usage.
     carried_to: Option<BillingHour>,
+    /// What the plugin read, tick by tick; `None` if it was not asked for.
+    readings: Option<Vec<Seen>>,
 }
 
 impl Explain {
@@ -60,7 +65,8 @@ impl Explain {
             None => block_on(async { self.place.cluster().await?.material(Some(&self.product)).await })?,
         };
         let entries = material.entries();
-        let story = self.story(&entries, &material)?;
+        let mut story = self.story(&entries, &material)?;
+        story.readings = block_on(self.readings.of(&story.entry.report, &self.dimension))?;
         match self.output {
             Output::Json => print::json(&story.json()),
             Output::Text => print::text(story.text()),
@@ -99,7 +105,7 @@ impl Explain {
             carrier.is_some_and(|carrier| carrier.carried_from.iter().any(|from| from.hour == self.hour))
         });
         let carried_to = carried_to.map(|carrier| carrier.report.body.hour);
-        Ok(Story { entry, record, status, remainder_in, carried_to })
+        Ok(Story { entry, record, status, remainder_in, carried_to, readings: None })
     }
 
     /// Why there is no such report.
@@ -140,6 +146,7 @@ impl Story<'_> {
             "hour": body.hour,
             "dimension": self.record.dimension,
             "evidence": body.evidence,
+            "readings": self.readings.as_ref().map(|seen| seen.iter().map(Seen::json).collect::<Vec<_>>()),
             "folded": self.folded(),
             "remainderIn": self.remainder_in,
             "carriedFrom": self.record.carried_from,
@@ -177,12 +184,14 @@ impl Story<'_> {
             ),
             ("plugin", format!("{} with the configuration {}", evidence.plugin, evidence.config)),
         ];
-        match record.allocations.as_slice() {
-            [] => steps.push((
+        match (&self.readings, record.allocations.as_slice()) {
+            (Some(readings), _) => steps.extend(readings.iter().map(|seen| ("reading", seen.text()))),
+            (None, []) => steps.push((
                 "readings",
-                "untagged; those of each tick are in a recording (`run --record-inputs`)".into(),
+                "untagged; those of each tick are in a recording (`run --record-inputs`, then `--recordings`)"
+                    .into(),
             )),
-            parts => steps.push(("readings", format!("of {} tag sets", parts.len()))),
+            (None, parts) => steps.push(("readings", format!("of {} tag sets", parts.len()))),
         }
         steps.push(match self.folded() {
             Some(folded) => ("folded", format!("{} measured in this hour", amount(folded))),

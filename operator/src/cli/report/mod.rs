@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod list;
 mod place;
+mod readings;
 mod replay;
 mod verify;
 

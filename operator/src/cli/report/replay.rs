@@ -8,7 +8,7 @@ use tollkeeper_controller::meter::{LoadedPlugin, replay};
 use tollkeeper_core::{
     difference::{Difference, first_difference},
     identity::Digest,
-    plugin::{PluginHost as _, PluginLimits},
+    plugin::PluginHost as _,
     recording::{Entry, Recording},
     report::SealedReport,
 };
@@ -83,25 +83,31 @@ async fn replayed(
     components: &BTreeMap<Digest, Vec<u8>>,
     sealed: Option<&[SealedReport]>,
 ) -> Result<Row, Failure> {
-    let mut limits = PluginLimits::default();
-    let mut ticks = 0;
-    for entry in &recording.entries {
-        match entry {
-            Entry::Terms(terms) => limits = terms.limits,
-            Entry::Tick(_) => ticks += 1,
-            Entry::Start(_) | Entry::Seal(_) => {}
-        }
-    }
-    let mut plugins = BTreeMap::new();
-    for (digest, component) in components {
-        let plugin = host.load(component, digest, limits).await.map_err(Failure::new)?;
-        plugins.insert(digest.clone(), LoadedPlugin { digest: digest.clone(), plugin });
-    }
+    let ticks = recording.entries.iter().filter(|entry| matches!(entry, Entry::Tick(_))).count();
+    let plugins = loaded(&recording, host, components).await?;
     let (hash, problem) = match replay(&recording, &plugins).await {
         Ok(again) => (again.as_ref().map(|report| report.hash.clone()), compared(&recording, again, sealed)),
         Err(error) => (None, Some(error.to_string())),
     };
     Ok(Row { recording, ticks, hash, problem })
+}
+
+/// The components, with the limits that they measured under.
+pub(super) async fn loaded(
+    recording: &Recording,
+    host: &WasmHost,
+    components: &BTreeMap<Digest, Vec<u8>>,
+) -> Result<BTreeMap<Digest, LoadedPlugin>, Failure> {
+    let terms = recording.entries.iter().rev().find_map(|entry| match entry {
+        Entry::Terms(terms) => Some(terms.limits),
+        Entry::Tick(_) | Entry::Start(_) | Entry::Seal(_) => None,
+    });
+    let mut plugins = BTreeMap::new();
+    for (digest, component) in components {
+        let plugin = host.load(component, digest, terms.unwrap_or_default()).await.map_err(Failure::new)?;
+        plugins.insert(digest.clone(), LoadedPlugin { digest: digest.clone(), plugin });
+    }
+    Ok(plugins)
 }
 
 /// What differs from the report that was sealed, as the recording knows it and as the ledger does.
