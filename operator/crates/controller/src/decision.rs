@@ -81,7 +81,7 @@ impl Witness {
         ledger: &dyn Ledger,
         now: Timestamp,
     ) -> Result<Vec<(ObjectKey, Verdict)>, LedgerError> {
-        let mut entries = ledger.scan_unsettled().await?;
+        let mut entries = ledger.scan_unsettled().await?.open;
         let open: BTreeSet<ObjectKey> = entries.iter().map(Entry::key).collect();
         for key in self.open.difference(&open) {
             entries.extend(ledger.get(key).await?);
@@ -140,7 +140,7 @@ mod tests {
         let record = settlement.records[0].clone().expired().under(LatePolicy::Hold);
         let settlement = settlement.with(record);
         ledger.create_if_absent("vecdb", &report, &settlement).await.unwrap();
-        let entry = ledger.scan_unsettled().await.unwrap().remove(0);
+        let entry = ledger.scan_unsettled().await.unwrap().open.remove(0);
         (ledger, entry)
     }
 

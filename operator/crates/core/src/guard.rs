@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     audit::Violation,
     identity::{ClientToken, Digest, ObjectKey},
-    ledger::Entry,
+    ledger::{Damage, Entry},
     plan::submission::Sender,
     quantity::Quantity,
     report::{SealedRecord, SealedReport, canonical},
@@ -104,6 +104,17 @@ impl Guard {
             }
             None => Ok(()),
         }
+    }
+
+    /// Halts the product of a report that is not what was sealed. Whether that is news.
+    pub fn condemn(&mut self, damage: &Damage) -> bool {
+        let is_news = !self.breaches.contains_key(&damage.product);
+        self.breaches.entry(damage.product.clone()).or_insert_with(|| Violation {
+            invariant: "Chain",
+            report: damage.report.to_string(),
+            message: damage.problem.clone(),
+        });
+        is_news
     }
 
     /// Forgets how a report was seen: an older backup of it was restored, and that is known.

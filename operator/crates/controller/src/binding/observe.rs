@@ -267,8 +267,9 @@ async fn unsettled(
     product: Option<&ProductSeen>,
 ) -> Result<BTreeSet<BillingHour>, ObserveError> {
     let Some(product) = product else { return Ok(BTreeSet::new()) };
-    let entries = house.ledger.scan_unsettled().await.map_err(ObserveError::Ledger)?;
-    let ours = entries.into_iter().filter(|entry| entry.product() == product.key);
+    let scan = house.ledger.scan_unsettled().await.map_err(ObserveError::Ledger)?;
+    scan.check(&product.key.namespace).map_err(ObserveError::Ledger)?;
+    let ours = scan.open.into_iter().filter(|entry| entry.product() == product.key);
     Ok(ours.map(|entry| entry.report.body.hour).collect())
 }
 

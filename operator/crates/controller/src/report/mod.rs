@@ -17,7 +17,7 @@ use tollkeeper_core::{
     clock::Clock,
     guard::Guard,
     identity::ObjectKey,
-    ledger::{Entry, Ledger, LedgerError},
+    ledger::{Damage, Entry, Ledger, LedgerError},
     mark::Marks,
     metering::{Metering, Outcome},
     pace::Pace,
@@ -140,8 +140,8 @@ impl Settler {
     pub async fn turn(&mut self, teller: &Teller, policies: &Policies) -> Turn {
         let now = teller.clock.now();
         self.problem = None;
-        let entries = match teller.ledger.scan_unsettled().await {
-            Ok(entries) => entries,
+        let scan = match teller.ledger.scan_unsettled().await {
+            Ok(scan) => scan,
             Err(error) => {
                 tracing::error!(reason = error.reason(), %error, "the ledger cannot be read");
                 self.problem = Some(error);
@@ -149,8 +149,9 @@ impl Settler {
             }
         };
         let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
-        let may_send = self.leads(&entries, now);
-        for entry in entries {
+        self.condemn(&scan.damaged);
+        let may_send = self.leads(&scan.open, now);
+        for entry in scan.open {
             let key = entry.key();
             let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
             if !may_send || !teller.term.is_current() {
@@ -188,6 +189,13 @@ impl Settler {
             }
         }
         turn
+    }
+
+    fn condemn(&mut self, damaged: &[Damage]) {
+        for damage in damaged.iter().filter(|damage| self.guard.condemn(damage)) {
+            let Damage { report, problem, .. } = damage;
+            tracing::error!(%report, reason = INVARIANT_BROKEN, problem, "nothing is sent for its product");
+        }
     }
 
     /// Whether no claim of another pod is of a later epoch. A process that starts takes at least the epoch of the newest

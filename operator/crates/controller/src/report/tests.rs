@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tollkeeper_core::{
     hour::BillingHour,
-    ledger::Created,
+    ledger::{Created, Damage, Scan},
     mark::{Mark, MarkError, Note},
     metering::{MeterUsage, Refusal},
     product::Mode,
@@ -69,6 +69,9 @@ struct Failing {
     writes: AtomicUsize,
     refused: Vec<usize>,
     unanswered: Vec<usize>,
+    /// What a scan shows beside the reports.
+    damaged: Mutex<Vec<Damage>>,
+    unread: Mutex<BTreeMap<String, LedgerError>>,
 }
 
 #[async_trait]
@@ -96,8 +99,11 @@ impl Ledger for Failing {
         self.ledger.get(key).await
     }
 
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
-        self.ledger.scan_unsettled().await
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
+        let open = self.ledger.scan_unsettled().await?.open;
+        let (damaged, unread) = (self.damaged.lock().unwrap().clone(), self.unread.lock().unwrap().clone());
+        let is_read = |entry: &Entry| !unread.contains_key(&entry.namespace);
+        Ok(Scan { open: open.into_iter().filter(is_read).collect(), damaged, unread })
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
@@ -300,7 +306,7 @@ async fn a_claim_that_was_surely_not_sent_is_free_again_although_others_took_it_
     assert_eq!(stage.state().await, RecordState::Ambiguous);
     stage.teller.term = Arc::new(Over);
     stage.clock.sleep_until(turn.next).await;
-    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
     stage.settler.write_down(&stage.teller, entry).await.unwrap();
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
 }
@@ -309,7 +315,7 @@ async fn a_claim_that_was_surely_not_sent_is_free_again_although_others_took_it_
 async fn a_ledger_that_somebody_has_edited_is_not_sent_from() {
     let mut stage = Stage::with([Outcome::NotAccepted(refusal())], Failing::default()).await;
     let turn = stage.turn().await;
-    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
     let mut edited = entry.settlement.clone();
     edited.records[0].metering_record_id = Some("of another life".to_owned());
     stage.ledger.compare_and_swap(&entry, &edited).await.unwrap();
@@ -319,12 +325,31 @@ async fn a_ledger_that_somebody_has_edited_is_not_sent_from() {
 }
 
 #[tokio::test]
+async fn a_damaged_report_halts_its_product_and_no_other() {
+    let mut stage = Stage::with([accepted()], Failing::default()).await;
+    let other = report("other", "2026-11-21T14:00:00Z".parse().unwrap(), 5);
+    let settlement = Settlement::of(&other, Mode::Live);
+    stage.ledger.create_if_absent("vecdb", &other, &settlement).await.unwrap();
+    let product = ObjectKey::new("vecdb", "vecdb");
+    stage.ledger.damaged.lock().unwrap().push(Damage {
+        report: ObjectKey::new("vecdb", "vecdb-2026112113"),
+        product: product.clone(),
+        problem: "the hash differs".to_owned(),
+    });
+    let turn = stage.turn().await;
+    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
+    assert_eq!(turn.changed[0].product().name, "other");
+    let breach = stage.settler.breach(&product).unwrap().to_string();
+    assert_eq!(breach, "Chain vecdb/vecdb-2026112113: the hash differs");
+}
+
+#[tokio::test]
 async fn a_claim_of_a_later_epoch_ends_the_sending_of_an_earlier_one() {
     let mut stage = Stage::with([Outcome::NotAccepted(refusal())], Failing::default()).await;
     let turn = stage.turn().await;
     // Another pod claims in a later epoch, and does not come to sending.
     let newer = Sender { pod: "b".to_owned(), epoch: 2 };
-    let entry = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
     let claim = submission::plan(&entry, &newer, CAUTIOUS, stage.clock.now()).write.unwrap();
     stage.ledger.compare_and_swap(&entry, &claim).await.unwrap();
     stage.turn_after(&turn).await;
