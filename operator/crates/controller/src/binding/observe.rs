@@ -180,7 +180,7 @@ impl Observed {
         let is_awaited = self.product.as_ref().is_some_and(|product| product.is_to_be_metered);
         self.progress.as_ref().filter(|progress| {
             let has_settled = progress.last_settled.is_some() || progress.unsettled > 0;
-            !is_awaited || has_settled || progress.attention.is_some() || progress.findings.has_ticked
+            !is_awaited || has_settled || !progress.attention.is_empty() || progress.findings.has_ticked
         })
     }
 

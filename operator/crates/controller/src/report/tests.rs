@@ -20,6 +20,10 @@ use tollkeeper_ledger::{conformance::report, marks::KeptMarks, memory::MemoryLed
 
 use super::*;
 
+#[path = "drive_tests.rs"]
+mod drive;
+#[path = "halt_tests.rs"]
+mod halt;
 #[path = "rollback_tests.rs"]
 mod rollback;
 
@@ -159,7 +163,7 @@ impl Stage {
     }
 
     async fn turn(&mut self) -> Turn {
-        self.settler.turn(&self.teller, &Policies::new()).await
+        self.settler.turn(&self.teller, &Policies::default()).await
     }
 
     /// Waits until the settler wants to be called again.
@@ -265,7 +269,7 @@ async fn an_acceptance_that_was_not_written_in_time_settles_what_others_took_for
     let mut stage = Stage::with([accepted()], Failing { refused: vec![1], ..Failing::default() }).await;
     let turn = stage.turn().await;
     let mut other = pod("b");
-    other.turn(&stage.teller, &Policies::new()).await;
+    other.turn(&stage.teller, &Policies::default()).await;
     assert_eq!(stage.state().await, RecordState::Ambiguous);
     stage.turn_after(&turn).await;
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Accepted));
@@ -302,45 +306,13 @@ async fn a_claim_that_was_surely_not_sent_is_free_again_although_others_took_it_
     let mut stage = Stage::with([Outcome::NotAccepted(refusal())], ledger).await;
     let turn = stage.turn().await;
     let mut other = pod("b");
-    other.turn(&stage.teller, &Policies::new()).await;
+    other.turn(&stage.teller, &Policies::default()).await;
     assert_eq!(stage.state().await, RecordState::Ambiguous);
     stage.teller.term = Arc::new(Over);
     stage.clock.sleep_until(turn.next).await;
     let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
     stage.settler.write_down(&stage.teller, entry).await.unwrap();
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
-}
-
-#[tokio::test]
-async fn a_ledger_that_somebody_has_edited_is_not_sent_from() {
-    let mut stage = Stage::with([Outcome::NotAccepted(refusal())], Failing::default()).await;
-    let turn = stage.turn().await;
-    let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
-    let mut edited = entry.settlement.clone();
-    edited.records[0].metering_record_id = Some("of another life".to_owned());
-    stage.ledger.compare_and_swap(&entry, &edited).await.unwrap();
-    stage.turn_after(&turn).await;
-    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
-    assert_eq!(stage.settler.breach(&entry.product()).unwrap().invariant, "I5");
-}
-
-#[tokio::test]
-async fn a_damaged_report_halts_its_product_and_no_other() {
-    let mut stage = Stage::with([accepted()], Failing::default()).await;
-    let other = report("other", "2026-11-21T14:00:00Z".parse().unwrap(), 5);
-    let settlement = Settlement::of(&other, Mode::Live);
-    stage.ledger.create_if_absent("vecdb", &other, &settlement).await.unwrap();
-    let product = ObjectKey::new("vecdb", "vecdb");
-    stage.ledger.damaged.lock().unwrap().push(Damage {
-        report: ObjectKey::new("vecdb", "vecdb-2026112113"),
-        product: product.clone(),
-        problem: "the hash differs".to_owned(),
-    });
-    let turn = stage.turn().await;
-    assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Sealed));
-    assert_eq!(turn.changed[0].product().name, "other");
-    let breach = stage.settler.breach(&product).unwrap().to_string();
-    assert_eq!(breach, "Chain vecdb/vecdb-2026112113: the hash differs");
 }
 
 #[tokio::test]
