@@ -55,7 +55,7 @@ pub(crate) struct Process {
     pub(crate) term: Arc<ProcessTerm>,
     roster: Arc<Roster>,
     changes: broadcast::Receiver<ObjectKey>,
-    attention: Option<Finding>,
+    attention: Vec<Finding>,
     assignment: watch::Sender<Assignment>,
     /// The meter, the settler, and the clerk.
     tasks: [Task; 3],
@@ -154,7 +154,7 @@ impl Process {
         };
         let settler = Settler::new(Sender { pod: Mutant::claimant(world.mutant, pod), epoch });
         let product = product(&world.schedule.setting);
-        let policies: Policies = [(product.key.clone(), product.policy)].into();
+        let policies: Policies = [(product.key.clone(), product.policy)].into_iter().collect();
         let (assignment, assigned) = watch::channel(assigned(product, &hand, plugin));
         let (roster, sealed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
         let metering = meter::run(house, roster.clone(), sealed.clone(), None, assigned, stop.clone());
@@ -181,7 +181,7 @@ impl Process {
             term,
             changes: roster.changes(),
             roster,
-            attention: None,
+            attention: vec![],
             assignment,
             tasks: [Task::new(metering), Task::new(settling), Task::new(bookkeeping)],
             hand,
@@ -195,7 +195,8 @@ impl Process {
         }
         if !self.changes.is_empty() {
             self.changes = self.changes.resubscribe();
-            self.attention = self.roster.of(&product_key()).and_then(|progress| progress.attention);
+            self.attention =
+                self.roster.of(&product_key()).map(|progress| progress.attention).unwrap_or_default();
         }
         self.tasks.iter().all(|task| task.future.is_none())
     }
@@ -218,13 +219,13 @@ impl Process {
 
     /// What its own guard has found broken.
     pub(crate) fn breach(&self) -> Option<&str> {
-        let found = self.attention.as_ref().filter(|finding| finding.reason == "InvariantBroken");
+        let found = self.attention.iter().find(|finding| finding.reason == "InvariantBroken");
         found.map(|finding| finding.message.as_str())
     }
 
     /// Whether it says that a record needs a person.
     pub(crate) fn is_loud(&self) -> bool {
-        self.attention.is_some()
+        !self.attention.is_empty()
     }
 }
 

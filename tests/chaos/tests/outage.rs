@@ -163,7 +163,7 @@ fn recovery(away: Away) -> Recovery {
             notify.notify_one();
         }
         clock.sleep_until(back).await;
-        while !ledger.scan_unsettled().await.unwrap().is_empty() {
+        while !ledger.scan_unsettled().await.unwrap().open.is_empty() {
             clock.sleep_until(clock.now() + SignedDuration::from_secs(1)).await;
         }
         stop.cancel();

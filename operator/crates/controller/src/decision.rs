@@ -1,7 +1,7 @@
-//! Tells of the decisions that people have taken about records, as events of the product.
+//! Tells, as events of the product, of records that need a person and of the decisions that people have taken about them.
 //!
-//! The ledger holds the decisions; this only reads. A decision that was taken while nobody was there to tell of it is told
-//! when it is at most an hour old: events are gone after an hour.
+//! The ledger holds both; this only reads. A record is told of once in each state that needs a person, and again after a start:
+//! events are gone after an hour. A decision that was taken while nobody was there is told when it is at most an hour old.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
 use tokio_util::sync::CancellationToken;
 use tollkeeper_api::MarketplaceProduct;
@@ -17,9 +18,11 @@ use tollkeeper_core::{
     decision::{Decision, DecisionKind},
     identity::{DimensionName, ObjectKey},
     ledger::{Entry, Ledger, LedgerError},
+    settlement::RecordState,
 };
 
 use crate::{
+    attention::{self, RECORD_NEEDS_ATTENTION},
     conditions::Verdict,
     events::Events,
     watch::{Seen, Watched},
@@ -30,6 +33,9 @@ const INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
 /// Older decisions were told of before this process was there.
 const NEWS: SignedDuration = SignedDuration::from_hours(1);
+
+/// The most records of a product that are told of one by one at a look; the others are told as a number.
+const MAX_NEEDY: usize = 20;
 
 /// What telling takes.
 pub struct House {
@@ -43,25 +49,57 @@ pub struct House {
     pub events: Events,
 }
 
-/// Tells of decisions until it is told to stop.
+/// Tells of records until it is told to stop.
 pub async fn run(house: &House, stop: &CancellationToken) {
     let mut witness = Witness::default();
     while !stop.is_cancelled() {
         match witness.look(house.ledger.as_ref(), house.clock.now()).await {
             Ok(news) => {
-                for (product, verdict) in news {
-                    if let Some(Seen::Object(object)) = house.products.get(&product) {
-                        house.events.announce(&object.object_ref(&()), "Decide", [&verdict]).await;
+                for piece in news {
+                    if !house.tell(&piece).await {
+                        witness.forget(&piece);
                     }
                 }
             }
-            Err(error) => tracing::warn!(reason = error.reason(), %error, "decisions cannot be read"),
+            Err(error) => tracing::warn!(reason = error.reason(), %error, "records cannot be told of"),
         }
         tokio::select! {
             () = stop.cancelled() => break,
             () = house.clock.sleep_until(house.clock.now() + INTERVAL) => {}
         }
     }
+}
+
+impl House {
+    /// Whether a piece of news need not be told again.
+    async fn tell(&self, news: &News) -> bool {
+        let Some(Seen::Object(object)) = self.products.get(&news.product) else { return true };
+        let report = news.record.as_ref().map(|(report, dimension)| reference(report, dimension));
+        self.events.tell(&object.object_ref(&()), report.as_ref(), news.action, &news.verdict).await
+    }
+}
+
+/// Where a record is.
+fn reference(report: &ObjectKey, dimension: &DimensionName) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("tollkeeper.dev/v1alpha1".to_owned()),
+        kind: Some("UsageReport".to_owned()),
+        namespace: Some(report.namespace.clone()),
+        name: Some(report.name.clone()),
+        field_path: Some(format!("status.records{{{dimension}}}")),
+        ..ObjectReference::default()
+    }
+}
+
+/// Something to tell of a product.
+#[derive(Clone, PartialEq, Debug)]
+struct News {
+    product: ObjectKey,
+    /// The record that it is about, by report and dimension; none if it is about many.
+    record: Option<(ObjectKey, DimensionName)>,
+    /// What was done to it, PascalCase.
+    action: &'static str,
+    verdict: Verdict,
 }
 
 /// Remembers what it has told.
@@ -71,34 +109,87 @@ struct Witness {
     open: BTreeSet<ObjectKey>,
     /// Decisions that are known, by record.
     known: BTreeMap<(ObjectKey, DimensionName), usize>,
+    /// Records that need a person and have been told of, and in which state.
+    needy: BTreeMap<(ObjectKey, DimensionName), RecordState>,
 }
 
 impl Witness {
-    /// Decisions that are new. One that has settled its report has taken it out of the scan, so reports that have left
-    /// it are looked at once more.
-    async fn look(
-        &mut self,
-        ledger: &dyn Ledger,
-        now: Timestamp,
-    ) -> Result<Vec<(ObjectKey, Verdict)>, LedgerError> {
-        let mut entries = ledger.scan_unsettled().await?;
-        let open: BTreeSet<ObjectKey> = entries.iter().map(Entry::key).collect();
+    /// What is new. A decision that has settled its report has taken it out of the scan, so reports that have left it are looked
+    /// at once more.
+    async fn look(&mut self, ledger: &dyn Ledger, now: Timestamp) -> Result<Vec<News>, LedgerError> {
+        let scan = ledger.scan_unsettled().await?;
+        let open: BTreeSet<ObjectKey> = scan.open.iter().map(Entry::key).collect();
+        let mut left = Vec::new();
         for key in self.open.difference(&open) {
-            entries.extend(ledger.get(key).await?);
+            left.extend(ledger.get(key).await?);
         }
-        let news = entries.iter().flat_map(|entry| self.news(entry, now)).collect();
+        let mut news = self.needy(&scan.open);
+        news.extend(scan.open.iter().chain(&left).flat_map(|entry| self.decisions(entry, now)));
         self.known.retain(|(report, _), _| open.contains(report));
+        self.needy.retain(|(report, _), _| open.contains(report));
         self.open = open;
         Ok(news)
     }
 
-    fn news(&mut self, entry: &Entry, now: Timestamp) -> Vec<(ObjectKey, Verdict)> {
+    /// Records that need a person in a state that nobody was told of.
+    fn needy(&mut self, open: &[Entry]) -> Vec<News> {
+        let mut counts: BTreeMap<ObjectKey, usize> = BTreeMap::new();
+        let mut news = Vec::new();
+        for entry in open {
+            for record in &entry.settlement.records {
+                let key = (entry.key(), record.dimension.clone());
+                if !record.needs_attention() {
+                    self.needy.remove(&key);
+                    continue;
+                }
+                if self.needy.insert(key.clone(), record.state) == Some(record.state) {
+                    continue;
+                }
+                let count = counts.entry(entry.product()).or_default();
+                *count += 1;
+                if *count <= MAX_NEEDY {
+                    let finding = attention::of_record(entry, record);
+                    let verdict = Verdict::fails("Settled", finding.reason, finding.message);
+                    news.push(News {
+                        product: entry.product(),
+                        record: Some(key),
+                        action: "Settle",
+                        verdict,
+                    });
+                }
+            }
+        }
+        news.extend(counts.into_iter().filter(|(_, count)| *count > MAX_NEEDY).map(|(product, count)| {
+            let message = format!(
+                "{} more records need a person: `tollkeeper report list` names them",
+                count - MAX_NEEDY
+            );
+            let verdict = Verdict::fails("Settled", RECORD_NEEDS_ATTENTION, message);
+            News { product, record: None, action: "Settle", verdict }
+        }));
+        news
+    }
+
+    /// Tells of a record again at the next look.
+    fn forget(&mut self, news: &News) {
+        if let Some(record) = &news.record {
+            self.needy.remove(record);
+        }
+    }
+
+    fn decisions(&mut self, entry: &Entry, now: Timestamp) -> Vec<News> {
         let mut news = Vec::new();
         for record in entry.settlement.records.iter().filter(|record| !record.decisions.is_empty()) {
-            let known = self.known.entry((entry.key(), record.dimension.clone())).or_default();
+            let key = (entry.key(), record.dimension.clone());
+            let known = self.known.entry(key.clone()).or_default();
             let new = record.decisions.iter().skip(*known);
             let told = new.filter(|decision| now.duration_since(decision.at) <= NEWS);
-            news.extend(told.map(|decision| (entry.product(), verdict(entry, &record.dimension, decision))));
+            news.extend(told.map(|decision| News {
+                product: entry.product(),
+                record: Some(key.clone()),
+                action: "Decide",
+                verdict: verdict(entry, &record.dimension, decision),
+            }));
             *known = record.decisions.len();
         }
         news
@@ -116,70 +207,5 @@ fn verdict(entry: &Entry, dimension: &DimensionName, decision: &Decision) -> Ver
 }
 
 #[cfg(test)]
-mod tests {
-    use tollkeeper_core::{
-        decision::{Author, Wish},
-        hour::BillingHour,
-        product::{LatePolicy, Mode},
-        settlement::Settlement,
-    };
-    use tollkeeper_ledger::{conformance::report, memory::MemoryLedger};
-
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// A ledger with one held record.
-    async fn held() -> (MemoryLedger, Entry) {
-        let ledger = MemoryLedger::default();
-        let hour: BillingHour = "2026-11-21T14:00:00Z".parse().unwrap();
-        let report = report("vecdb", hour, 5);
-        let settlement = Settlement::of(&report, Mode::Live);
-        let record = settlement.records[0].clone().expired().under(LatePolicy::Hold);
-        let settlement = settlement.with(record);
-        ledger.create_if_absent("vecdb", &report, &settlement).await.unwrap();
-        let entry = ledger.scan_unsettled().await.unwrap().remove(0);
-        (ledger, entry)
-    }
-
-    async fn decide(ledger: &MemoryLedger, entry: &Entry, wish: Wish) -> Entry {
-        let author = Author {
-            name: "alice".into(),
-            is_verified: true,
-            reason: "agreed".into(),
-            at: at("2026-11-22T10:00:00Z"),
-        };
-        let decided = entry.settlement.records[0].decided(&wish, &author).unwrap();
-        ledger.compare_and_swap(entry, &entry.settlement.clone().with(decided)).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_decision_is_told_once_even_if_it_settles_its_report() {
-        for (wish, reason) in [
-            (Wish::WriteOff, "RecordWrittenOff"),
-            (Wish::Release { accepts_second_charge: false }, "RecordReleased"),
-        ] {
-            let (ledger, entry) = held().await;
-            let mut witness = Witness::default();
-            let now = at("2026-11-22T10:00:20Z");
-            assert_eq!(witness.look(&ledger, now).await.unwrap(), []);
-            decide(&ledger, &entry, wish).await;
-            let news = witness.look(&ledger, now).await.unwrap();
-            assert_eq!(news.iter().map(|(_, verdict)| verdict.reason).collect::<Vec<_>>(), [reason]);
-            assert_eq!(news[0].0, entry.product());
-            assert!(news[0].1.message.contains("alice"), "{}", news[0].1.message);
-            assert_eq!(witness.look(&ledger, now).await.unwrap(), []);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_decision_from_before_the_start_is_told_if_it_is_news() {
-        for (now, told) in [("2026-11-22T10:59:00Z", 1), ("2026-11-22T11:01:00Z", 0)] {
-            let (ledger, entry) = held().await;
-            decide(&ledger, &entry, Wish::Release { accepts_second_charge: false }).await;
-            assert_eq!(Witness::default().look(&ledger, at(now)).await.unwrap().len(), told, "{now}");
-        }
-    }
-}
+#[path = "decision_tests.rs"]
+mod tests;

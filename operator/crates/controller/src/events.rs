@@ -9,7 +9,7 @@ use kube::{
 };
 
 use crate::{
-    calls,
+    calls::{self, CallError},
     conditions::{Verdict, Voice},
 };
 
@@ -36,16 +36,41 @@ impl Events {
         action: &'static str,
         verdicts: impl IntoIterator<Item = &Verdict>,
     ) {
-        for event in verdicts.into_iter().filter_map(|verdict| event(action, verdict)) {
-            if let Err(error) = calls::call(self.recorder.publish(&event, about)).await {
+        for verdict in verdicts {
+            self.tell(about, None, action, verdict).await;
+        }
+    }
+
+    /// Tells about an object what a verdict says because of another one. Those of one reason are told apart by that other one:
+    /// with the same, the second becomes a count of the first. Whether it need not be told again.
+    pub async fn tell(
+        &self,
+        about: &ObjectReference,
+        because_of: Option<&ObjectReference>,
+        action: &'static str,
+        verdict: &Verdict,
+    ) -> bool {
+        let Some(event) = event(action, verdict, because_of) else { return true };
+        match self.publish(about, &event).await {
+            Ok(()) => true,
+            Err(error) => {
                 let object = about.name.as_deref();
                 tracing::warn!(reason = error.reason(), %error, object, event = %event.reason, "no event");
+                !error.passes_by_itself()
             }
+        }
+    }
+
+    /// A connection that was idle may be dead, which its first use finds out.
+    async fn publish(&self, about: &ObjectReference, event: &Event) -> Result<(), CallError> {
+        match calls::call(self.recorder.publish(event, about)).await {
+            Err(error) if error.passes_by_itself() => calls::call(self.recorder.publish(event, about)).await,
+            other => other,
         }
     }
 }
 
-fn event(action: &'static str, verdict: &Verdict) -> Option<Event> {
+fn event(action: &'static str, verdict: &Verdict, because_of: Option<&ObjectReference>) -> Option<Event> {
     let type_ = match verdict.voice {
         Voice::Silent => return None,
         Voice::Note => EventType::Normal,
@@ -56,7 +81,7 @@ fn event(action: &'static str, verdict: &Verdict) -> Option<Event> {
         reason: verdict.reason.to_owned(),
         note: Some(shortened(&verdict.message)),
         action: action.to_owned(),
-        secondary: None,
+        secondary: because_of.cloned(),
     })
 }
 
@@ -91,9 +116,9 @@ mod tests {
     #[test]
     fn the_voice_of_a_verdict_is_the_type_of_its_event() {
         let verdict = Verdict::fails("AccessProvisioned", "NameTaken", "taken");
-        assert_eq!(event("Provision", &verdict).map(|event| event.type_), Some(EventType::Warning));
+        assert_eq!(event("Provision", &verdict, None).map(|event| event.type_), Some(EventType::Warning));
         let verdict = Verdict::holds("AccessProvisioned", "Provisioned", "done");
-        assert_eq!(event("Provision", &verdict).map(|event| event.type_), Some(EventType::Normal));
-        assert!(event("Provision", &verdict.with_voice(Voice::Silent)).is_none());
+        assert_eq!(event("Provision", &verdict, None).map(|event| event.type_), Some(EventType::Normal));
+        assert!(event("Provision", &verdict.with_voice(Voice::Silent), None).is_none());
     }
 }

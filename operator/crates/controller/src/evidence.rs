@@ -72,7 +72,7 @@ impl Inquiry {
     pub async fn pass(&self, allowed: &BTreeSet<ObjectKey>, roster: &Roster) -> Timestamp {
         let now = self.clock.now();
         let entries = match self.ledger.scan_unsettled().await {
-            Ok(entries) => entries,
+            Ok(scan) => scan.open,
             Err(error) => {
                 tracing::warn!(reason = error.reason(), %error, "ambiguous records cannot be looked for");
                 return now + SCAN_INTERVAL;

@@ -246,7 +246,7 @@ async fn one_look_serves_all_products_that_allow_it() {
 #[tokio::test]
 async fn a_record_that_was_decided_meanwhile_is_left_alone() {
     let stage = Stage::with(&["vecdb"], [page(None, &["rec-1"])]).await;
-    let stale = stage.ledger.scan_unsettled().await.unwrap().remove(0);
+    let stale = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
     let record = stale.settlement.records[0].clone().written_off("NeverDoubleBill", "m");
     stage.ledger.compare_and_swap(&stale, &stale.settlement.clone().with(record)).await.unwrap();
     let calls = stage.inquiry.calls(at("15:00")).await.unwrap();

@@ -7,7 +7,7 @@ use tollkeeper_core::{
     funnel::Funnel,
     hour::BillingHour,
     identity::ObjectKey,
-    ledger::{Created, Entry, Ledger, LedgerError},
+    ledger::{Created, Entry, Ledger, LedgerError, Scan},
     report::SealedReport,
     settlement::Settlement,
 };
@@ -69,10 +69,10 @@ impl Ledger for CountedLedger {
         Ok(entry)
     }
 
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
-        let entries = self.ledger.scan_unsettled().await?;
-        self.saw(&entries);
-        Ok(entries)
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
+        let scan = self.ledger.scan_unsettled().await?;
+        self.saw(&scan.open);
+        Ok(scan)
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
@@ -115,7 +115,7 @@ mod tests {
         let settlement = Settlement::of(&report, Mode::Live);
         one.create_if_absent("vecdb", &report, &settlement).await.unwrap();
         other.create_if_absent("vecdb", &report, &settlement).await.unwrap();
-        let entry = other.scan_unsettled().await.unwrap().remove(0);
+        let entry = other.scan_unsettled().await.unwrap().open.remove(0);
         let claim = Claim { pod: "b".into(), epoch: 1, at: report.body.timestamp };
         let record = entry.settlement.records[0].clone().claimed(claim);
         let entry = other.compare_and_swap(&entry, &entry.settlement.clone().with(record)).await.unwrap();

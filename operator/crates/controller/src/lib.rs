@@ -2,6 +2,7 @@
 //!
 //! They know Kubernetes; AWS, wasmtime and the stores they know only through the traits of the core.
 
+mod attention;
 pub mod backoff;
 pub mod binding;
 pub mod calls;

@@ -32,8 +32,10 @@ pub struct ProductProgress {
     pub oldest_unsettled: Option<BillingHour>,
     /// Records that AWS has neither taken nor refused for good.
     pub unsettled: usize,
-    /// A record that a person should look at.
-    pub attention: Option<Finding>,
+    /// What a person should look at in the ledger, one a reason.
+    pub attention: Vec<Finding>,
+    /// Why its reports cannot be read.
+    pub unread: Option<Finding>,
     /// What CloudTrail does not say about an ambiguous record.
     pub evidence: Option<Finding>,
     /// Why reports are not rolled up and pruned.

@@ -8,6 +8,8 @@
     reason = "outages and pauses of watches are real, whatever the clock says"
 )]
 
+mod seen;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
@@ -32,6 +34,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tollkeeper_core::identity::ObjectKey;
+
+use self::seen::differs;
+pub use self::seen::{Seen, Undecodable};
 
 /// Seconds after which the API server ends a watch. Load balancers drop silent connections after 240 s or later without
 /// telling, and kube notices a dead watch five seconds after this.
@@ -58,22 +63,12 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
-/// An object that is there and cannot be decoded.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Undecodable {
-    /// Its metadata, which can.
-    pub metadata: ObjectMeta,
-    /// Why the rest cannot.
-    pub problem: String,
-}
-
-/// An object as the watch has it.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Seen<K> {
-    /// As it is, pruned.
-    Object(Arc<K>),
-    /// There, but not to be decoded.
-    Undecodable(Arc<Undecodable>),
+/// How far the first list of a namespace is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Listing {
+    Awaited,
+    Refused,
+    Done,
 }
 
 /// Consecutive failures.
@@ -87,8 +82,8 @@ struct Outage {
 pub struct Watched<K> {
     objects: RwLock<BTreeMap<ObjectKey, Seen<K>>>,
     changes: broadcast::Sender<ObjectKey>,
-    /// Namespaces that have not been listed yet; `None` before the watch runs.
-    unlisted: watch::Sender<Option<usize>>,
+    /// The namespaces in care, empty for all of them at once; `None` before the watch runs.
+    listings: watch::Sender<Option<BTreeMap<String, Listing>>>,
     outages: Mutex<BTreeMap<String, Outage>>,
     prune: fn(&mut K),
 }
@@ -109,7 +104,7 @@ where
         Arc::new(Self {
             objects: RwLock::default(),
             changes: broadcast::channel(CHANGES).0,
-            unlisted: watch::Sender::new(None),
+            listings: watch::Sender::new(None),
             outages: Mutex::default(),
             prune,
         })
@@ -126,7 +121,8 @@ where
                 .map(|name| (Some(name.clone()), Api::namespaced(client.clone(), name)))
                 .collect(),
         };
-        self.unlisted.send_replace(Some(parts.len()));
+        let names = parts.iter().map(|(namespace, _)| namespace.clone().unwrap_or_default());
+        self.listings.send_replace(Some(names.map(|name| (name, Listing::Awaited)).collect()));
         let follow = future::join_all(parts.into_iter().map(|(namespace, api)| self.follow(namespace, api)));
         tokio::select! {
             () = stop.cancelled() => {}
@@ -136,21 +132,49 @@ where
 
     /// Whether everything has been listed once.
     pub fn is_ready(&self) -> bool {
-        *self.unlisted.borrow() == Some(0)
+        let listings = self.listings.borrow();
+        listings.as_ref().is_some_and(|listings| listings.values().all(|listing| *listing == Listing::Done))
     }
 
-    /// Returns when everything has been listed once.
+    /// Whether a namespace has been listed once: what is not there before may be there all the same.
+    pub fn is_listed(&self, namespace: &str) -> bool {
+        self.listings.borrow().as_ref().is_none_or(|listings| {
+            let listing = listings.get(namespace).or_else(|| listings.get(""));
+            listing.is_some_and(|listing| *listing == Listing::Done)
+        })
+    }
+
+    /// Returns when every namespace has been listed once, except for those that refuse while others do not: nothing may be
+    /// concluded about these, see [`Watched::is_listed`].
     pub async fn wait_until_ready(&self) {
+        let is_ready = |listings: &Option<BTreeMap<String, Listing>>| {
+            listings.as_ref().is_some_and(|listings| {
+                let any = |wanted| listings.values().any(|listing| *listing == wanted);
+                !any(Listing::Awaited) && (any(Listing::Done) || listings.is_empty())
+            })
+        };
         // The sender is our own, so it never closes.
-        let _ = self.unlisted.subscribe().wait_for(|unlisted| *unlisted == Some(0)).await;
+        let _ = self.listings.subscribe().wait_for(is_ready).await;
     }
 
-    /// For how long watching has failed without a break, and why at last; `None` if all is well.
+    /// For how long watching has failed everywhere without a break, and why at last; `None` if all is well somewhere: a namespace
+    /// that is refused alone is nothing that a restart would help.
     pub fn failing_for(&self) -> Option<(Duration, String)> {
+        let parts = self.listings.borrow().as_ref().map_or(0, BTreeMap::len);
         let outages = lock(&self.outages);
         let current = outages.values().filter(|outage| outage.last.elapsed() < OUTAGE_GAP);
-        let oldest = current.min_by_key(|outage| outage.since)?;
-        Some((oldest.since.elapsed(), oldest.problem.clone()))
+        if current.clone().count() < parts {
+            return None;
+        }
+        let latest = current.max_by_key(|outage| outage.since)?;
+        Some((latest.since.elapsed(), latest.problem.clone()))
+    }
+
+    /// The namespaces whose watch fails at present; the empty name stands for all of them at once.
+    pub fn failing(&self) -> Vec<String> {
+        let outages = lock(&self.outages);
+        let current = outages.iter().filter(|(_, outage)| outage.last.elapsed() < OUTAGE_GAP);
+        current.map(|(namespace, _)| namespace.clone()).collect()
     }
 
     /// An object.
@@ -187,7 +211,7 @@ where
     }
 
     async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
-        let mut is_listed = false;
+        let name = namespace.as_deref().unwrap_or_default();
         loop {
             let config = watcher::Config::default().timeout(WATCH_TIMEOUT).page_size(PAGE);
             let mut events = std::pin::pin!(watcher(api.clone(), config).default_backoff());
@@ -200,10 +224,9 @@ where
                 };
                 match next {
                     Ok(Some(Ok(event))) => {
-                        lock(&self.outages).remove(namespace.as_deref().unwrap_or_default());
-                        if self.take(namespace.as_deref(), &mut listing, event) && !is_listed {
-                            is_listed = true;
-                            self.unlisted.send_modify(|open| *open = open.map(|open| open.saturating_sub(1)));
+                        lock(&self.outages).remove(name);
+                        if self.take(namespace.as_deref(), &mut listing, event) {
+                            self.note_listing(name, Listing::Done);
                         }
                     }
                     Ok(Some(Err(error))) => {
@@ -288,6 +311,24 @@ where
         }
     }
 
+    /// Notes how the first list of a namespace went. While it is awaited everybody waits; those who did not wait for one that was
+    /// refused, and have not believed a part of it, look again.
+    fn note_listing(&self, namespace: &str, listing: Listing) {
+        let mut before = Listing::Done;
+        self.listings.send_if_modified(|listings| {
+            let known = listings.as_mut().and_then(|listings| listings.get_mut(namespace));
+            let Some(known) = known.filter(|known| **known != Listing::Done) else { return false };
+            before = std::mem::replace(known, listing);
+            before != listing
+        });
+        if (before, listing) == (Listing::Refused, Listing::Done) {
+            let keys = self.keys().into_iter();
+            for key in keys.filter(|key| namespace.is_empty() || key.namespace == namespace) {
+                let _ = self.changes.send(key);
+            }
+        }
+    }
+
     fn failed(&self, namespace: Option<&str>, problem: &str) {
         tracing::warn!(kind = %K::kind(&()), namespace, problem, "a watch failed; it will be tried again");
         let now = Instant::now();
@@ -297,6 +338,8 @@ where
             known.filter(|outage| outage.last.elapsed() < OUTAGE_GAP).map_or(now, |outage| outage.since);
         let outage = Outage { since, last: now, problem: problem.to_owned() };
         outages.insert(namespace.unwrap_or_default().to_owned(), outage);
+        drop(outages);
+        self.note_listing(namespace.unwrap_or_default(), Listing::Refused);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ObjectKey, Seen<K>>> {
@@ -322,21 +365,6 @@ pub fn changed_keys(
         Some((stream::iter(keys), (receiver, all)))
     })
     .flatten()
-}
-
-/// Whether anything but the version differs: what was pruned may have changed, and nobody wants to know.
-fn differs<K: Resource<DynamicType = ()> + Clone + PartialEq>(
-    before: Option<&Seen<K>>,
-    after: Option<&Seen<K>>,
-) -> bool {
-    match (before, after) {
-        (Some(Seen::Object(before)), Some(Seen::Object(after))) => {
-            let mut before = K::clone(before);
-            before.meta_mut().resource_version.clone_from(&after.meta().resource_version);
-            before != **after
-        }
-        (before, after) => before != after,
-    }
 }
 
 fn key_of(metadata: &ObjectMeta) -> ObjectKey {

@@ -136,6 +136,36 @@ async fn a_refused_list_is_tried_again_and_seen_as_an_outage_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_is_refused_holds_up_no_other_and_is_not_taken_for_empty() {
+    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        while let Some((request, respond)) = handle.next_request().await {
+            let is_watch = request.uri().query().unwrap_or_default().contains("watch=");
+            let (code, body) = match request.uri().path().contains("/forbidden/") {
+                true => (403, json!({"kind": "Status", "status": "Failure", "code": 403})),
+                false => (200, list(&[map("one", "1", &json!({}))])),
+            };
+            if is_watch {
+                hanging.push(respond);
+            } else {
+                let body = Body::from(body.to_string().into_bytes());
+                respond.send_response(Response::builder().status(code).body(body).unwrap());
+            }
+        }
+    });
+    let namespaces = ["vecdb", "forbidden"].map(str::to_owned);
+    let watching = watching(Client::new(service, "default"), Scope::Namespaces(namespaces.into()));
+    let ready = watching.watched.wait_until_ready();
+    tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    assert_eq!(watching.watched.keys(), [key("one")]);
+    assert!(watching.watched.is_listed("vecdb") && !watching.watched.is_listed("forbidden"));
+    assert!(!watching.watched.is_ready());
+    assert_eq!(watching.watched.failing(), ["forbidden"]);
+    assert_eq!(watching.watched.failing_for(), None, "a restart would not help");
+}
+
+#[tokio::test]
 async fn no_namespaces_at_all_are_listed_at_once() {
     let watching = watching(scripted(vec![], vec![]), Scope::Namespaces(vec![]));
     watching.watched.wait_until_ready().await;

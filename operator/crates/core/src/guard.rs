@@ -3,14 +3,17 @@
 //! The state machine keeps them by construction; this is for what construction does not see: a hand that edits the ledger, a
 //! restored backup, a mistake of ours. A breach halts the sending of its product until the process ends, and says why.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     audit::Violation,
     identity::{ClientToken, Digest, ObjectKey},
-    ledger::Entry,
+    ledger::{Damage, Entry},
     plan::submission::Sender,
     quantity::Quantity,
     report::{SealedRecord, SealedReport, canonical},
@@ -22,6 +25,28 @@ use crate::{
 /// is not hashed at each of them.
 const REMEMBERED_AFTER_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 
+/// Products whose sending is halted, and why. Clones share: a process keeps them from one term of leadership to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Breaches(Arc<Mutex<BTreeMap<ObjectKey, Violation>>>);
+
+impl Breaches {
+    fn of(&self, product: &ObjectKey) -> Option<Violation> {
+        self.all().get(product).cloned()
+    }
+
+    /// Halts a product, unless it is. Whether that is news.
+    fn halt(&self, product: ObjectKey, violation: Violation) -> bool {
+        let mut all = self.all();
+        let is_news = !all.contains_key(&product);
+        all.entry(product).or_insert(violation);
+        is_news
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Violation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Watches over what one process sends.
 #[derive(Debug, Default)]
 pub struct Guard {
@@ -29,7 +54,7 @@ pub struct Guard {
     requests: BTreeMap<ClientToken, (Digest, Timestamp)>,
     /// How each report was seen last.
     seen: BTreeMap<ObjectKey, Seen>,
-    breaches: BTreeMap<ObjectKey, Violation>,
+    breaches: Breaches,
 }
 
 #[derive(Debug)]
@@ -41,6 +66,11 @@ struct Seen {
 }
 
 impl Guard {
+    /// One that goes by what the process has found broken before, too.
+    pub fn knowing(breaches: Breaches) -> Self {
+        Self { breaches, ..Self::default() }
+    }
+
     /// Looks at a report as the ledger has it now. Once a breach is found, its product is halted.
     pub fn inspect(&mut self, entry: &Entry, now: Timestamp) -> Result<(), Violation> {
         self.check_halted(entry)?;
@@ -106,25 +136,32 @@ impl Guard {
         }
     }
 
+    /// Halts the product of a report that is not what was sealed. Whether that is news.
+    pub fn condemn(&mut self, damage: &Damage) -> bool {
+        let violation = Violation {
+            invariant: "Chain",
+            report: damage.report.to_string(),
+            message: damage.problem.clone(),
+        };
+        self.breaches.halt(damage.product.clone(), violation)
+    }
+
     /// Forgets how a report was seen: an older backup of it was restored, and that is known.
     pub fn forget_report(&mut self, report: &ObjectKey) {
         self.seen.remove(report);
     }
 
     /// Why a product's sending is halted.
-    pub fn breach(&self, product: &ObjectKey) -> Option<&Violation> {
-        self.breaches.get(product)
+    pub fn breach(&self, product: &ObjectKey) -> Option<Violation> {
+        self.breaches.of(product)
     }
 
     fn check_halted(&self, entry: &Entry) -> Result<(), Violation> {
-        if self.breaches.is_empty() {
-            return Ok(());
-        }
-        self.breaches.get(&entry.product()).cloned().map_or(Ok(()), Err)
+        self.breaches.of(&entry.product()).map_or(Ok(()), Err)
     }
 
-    fn halt(&mut self, entry: &Entry, violation: Violation) -> Violation {
-        self.breaches.insert(entry.product(), violation.clone());
+    fn halt(&self, entry: &Entry, violation: Violation) -> Violation {
+        self.breaches.halt(entry.product(), violation.clone());
         violation
     }
 

@@ -105,6 +105,20 @@ fn a_breach_halts_its_product_for_good() {
 }
 
 #[test]
+fn a_damaged_report_halts_its_product_and_no_other() {
+    let mut guard = Guard::default();
+    let sealed = entry();
+    let other = ObjectKey::new("vecdb", "other");
+    let damaged = |product: ObjectKey| Damage { report: sealed.key(), product, problem: "edited".to_owned() };
+    assert!(guard.condemn(&damaged(other.clone())));
+    guard.inspect(&sealed, now()).unwrap();
+    assert!(guard.condemn(&damaged(sealed.product())));
+    assert!(!guard.condemn(&damaged(sealed.product())));
+    assert_eq!(guard.inspect(&sealed, now()).unwrap_err().message, "edited");
+    assert_eq!(guard.breach(&other).map(|breach| breach.invariant), Some("Chain"));
+}
+
+#[test]
 fn a_clock_that_is_set_back_halts_nothing_for_good() {
     let mut guard = Guard::default();
     let sealed = entry();

@@ -3,6 +3,8 @@
 //! Two operations carry all of its safety: a report is created only if its name is free, and it is changed only
 //! from the version that was read. Every back end passes the conformance suite of the ledger crate.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -41,6 +43,35 @@ pub enum Created {
     New(Entry),
     /// There was one of that name; it is what holds.
     Existing(Entry),
+}
+
+/// A report that is not what was sealed: nothing of it can be believed but its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// Which.
+    pub report: ObjectKey,
+    /// Whose it is, by its name.
+    pub product: ObjectKey,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What a look through the open reports has shown. One that cannot be believed or read hides no other.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scan {
+    /// Those that may change and those that need a person, earliest deadline first.
+    pub open: Vec<Entry>,
+    /// Those that are not what was sealed.
+    pub damaged: Vec<Damage>,
+    /// Namespaces that could not be read, and why: nothing may be concluded about their products.
+    pub unread: BTreeMap<String, LedgerError>,
+}
+
+impl Scan {
+    /// That a namespace was read, or why it was not.
+    pub fn check(&self, namespace: &str) -> Result<(), LedgerError> {
+        self.unread.get(namespace).cloned().map_or(Ok(()), Err)
+    }
 }
 
 /// Why the ledger did not do what it was asked.
@@ -104,9 +135,8 @@ pub trait Ledger: Send + Sync {
     /// Reads one report.
     async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError>;
 
-    /// Reports of the namespaces in care that are not `Settled`: those that may change and those that need a person.
-    /// Earliest deadline first.
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError>;
+    /// Reports of the namespaces in care that are not `Settled`. It fails only if none of the namespaces can be read.
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError>;
 
     /// A product's reports of the hours from `since` on, oldest first.
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError>;

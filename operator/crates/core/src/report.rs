@@ -132,6 +132,12 @@ pub fn report_name(product: &str, hour: BillingHour) -> String {
     [product, &hour.compact()].join("-")
 }
 
+/// The product that a report of this name is of; `None` if no report is named so.
+pub fn product_of(report_name: &str) -> Option<&str> {
+    let (product, hour) = report_name.rsplit_once('-')?;
+    (hour.len() == 10 && hour.bytes().all(|byte| byte.is_ascii_digit())).then_some(product)
+}
+
 impl ReportBody {
     /// Freezes the body.
     pub fn sealed(self) -> SealedReport {

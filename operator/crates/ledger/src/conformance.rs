@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     hour::BillingHour,
     identity::{ClientToken, Digest, ObjectKey},
-    ledger::{Created, Entry, Ledger, LedgerError},
+    ledger::{Created, Entry, Ledger, LedgerError, Scan},
     metering::Outcome,
     month::Month,
     product::Mode,
@@ -104,8 +104,8 @@ async fn of_two_writers_one_loses(ledger: &dyn Ledger, namespace: &str) {
 async fn only_settled_reports_leave_the_scan(ledger: &dyn Ledger, namespace: &str) {
     let later = created(ledger, namespace, &report("scan", hour().next(), 5)).await;
     let earlier = created(ledger, namespace, &report("scan", hour(), 5)).await;
-    let open = |entries: Vec<Entry>| -> Vec<ObjectKey> {
-        entries.iter().filter(|entry| entry.product().name == "scan").map(Entry::key).collect()
+    let open = |scan: Scan| -> Vec<ObjectKey> {
+        scan.open.iter().filter(|entry| entry.product().name == "scan").map(Entry::key).collect()
     };
     assert_eq!(open(ledger.scan_unsettled().await.unwrap()), [earlier.key(), later.key()]);
     let sending = ledger.compare_and_swap(&earlier, &claimed(&earlier, "a")).await.unwrap();

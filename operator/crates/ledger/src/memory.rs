@@ -10,7 +10,7 @@ use tollkeeper_core::{
     checkpoint::{Checkpoint, CheckpointError, Checkpoints, Saved},
     hour::BillingHour,
     identity::ObjectKey,
-    ledger::{Created, Entry, Ledger, LedgerError},
+    ledger::{Created, Entry, Ledger, LedgerError, Scan},
     product::Binding,
     report::SealedReport,
     settlement::{Phase, Settlement},
@@ -107,13 +107,13 @@ impl Ledger for MemoryLedger {
         Ok(self.reports().entries.get(key).cloned())
     }
 
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
         let reports = self.reports();
         let mut open: Vec<Entry> =
             reports.unsettled.iter().filter_map(|key| reports.entries.get(key).cloned()).collect();
         // They come by their keys, and the sort keeps that order among equals.
         open.sort_by_key(|entry| entry.report.deadline());
-        Ok(open)
+        Ok(Scan { open, ..Scan::default() })
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {

@@ -23,7 +23,7 @@ use tollkeeper_controller::{
     roster::Roster,
     watch::{Scope, Watched},
 };
-use tollkeeper_core::{clock::Clock, recording::Recorder};
+use tollkeeper_core::{clock::Clock, guard::Breaches, recording::Recorder};
 use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_registry::Registries;
@@ -113,6 +113,8 @@ pub(super) struct Parts {
     leadership: watch::Receiver<Leadership>,
     tenure: Arc<Tenure>,
     recorder: Option<Arc<dyn Recorder>>,
+    /// What was found broken in any term of this process.
+    breaches: Breaches,
 }
 
 impl Run {
@@ -167,6 +169,7 @@ impl Run {
             leadership,
             tenure,
             recorder: self.record.recorder()?,
+            breaches: Breaches::default(),
         });
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await

@@ -142,7 +142,7 @@ async fn work(
             marks: marks.clone(),
             term: Arc::new(LeaderTerm { epoch, tenure: parts.tenure.clone(), ended: term.clone() }),
         };
-        let settler = Settler::new(Sender { pod: aws.pod, epoch });
+        let settler = Settler::new(Sender { pod: aws.pod, epoch }).remembering(parts.breaches.clone());
         futures::join!(
             tollkeeper_controller::report::run(
                 settler,
@@ -189,8 +189,14 @@ fn checkpoints(parts: &Parts) -> KubernetesCheckpoints {
 
 /// What every product has decided in advance, metered or not.
 fn policies(parts: &Parts) -> Policies {
+    let unseen: Vec<String> = match &parts.scope {
+        Scope::Cluster => vec![],
+        Scope::Namespaces(names) => {
+            names.iter().filter(|name| !parts.products.is_listed(name)).cloned().collect()
+        }
+    };
     let products = parts.products.all().into_iter();
-    products
+    let policies: Policies = products
         .filter_map(|(key, seen)| match seen {
             Seen::Object(product) => {
                 let policy = &product.spec.policy;
@@ -198,7 +204,8 @@ fn policies(parts: &Parts) -> Policies {
             }
             Seen::Undecodable(_) => None,
         })
-        .collect()
+        .collect();
+    policies.without(unseen)
 }
 
 /// Products of which a buyer allows to look for evidence: those that a binding with `spec.evidence` names.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tollkeeper_core::{
     hour::BillingHour,
     identity::ObjectKey,
-    ledger::{Created, Entry, Ledger, LedgerError},
+    ledger::{Created, Entry, Ledger, LedgerError, Scan},
     report::SealedReport,
     settlement::{RecordState, Settlement},
 };
@@ -133,9 +133,10 @@ impl Ledger for ChaosLedger {
         self.hand.store(Step::Reread, refusals(), self.hand.world.ledger.get(key)).await
     }
 
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
-        let found = self.read(Step::Scan, &self.last_scan, self.hand.world.ledger.scan_unsettled()).await?;
-        Ok(Mutant::scan(&self.hand.world, found))
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
+        let scan = async { Ok(self.hand.world.ledger.scan_unsettled().await?.open) };
+        let found = self.read(Step::Scan, &self.last_scan, scan).await?;
+        Ok(Scan { open: Mutant::scan(&self.hand.world, found), ..Scan::default() })
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {

@@ -16,6 +16,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, stream};
+use jiff::SignedDuration;
 use kube::Client;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,9 @@ pub use self::{
 
 /// How often provisioned objects are looked at. Real time: people edit them in real time.
 const RESYNC: Duration = Duration::from_secs(30);
+
+/// How much later a binding is looked at again whose product may not have been seen yet.
+const UNLISTED: SignedDuration = SignedDuration::from_mins(1);
 
 /// What keeping bindings takes.
 #[derive(Clone)]
@@ -79,6 +83,10 @@ pub async fn run(house: &House, stop: &CancellationToken) {
 /// Looks after one binding once.
 pub async fn reconcile(house: &House, key: ObjectKey) -> Next {
     let Some(seen) = house.bindings.get(&key) else { return Next::OnChange };
+    if !house.products.is_listed(&key.namespace) {
+        // Its product would be taken for gone.
+        return Next::At(house.clock.now() + UNLISTED);
+    }
     let observed = match observe::observe(house, &key, &seen).await {
         Ok(observed) => observed,
         Err(error) => {

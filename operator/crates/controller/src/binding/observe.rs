@@ -180,7 +180,7 @@ impl Observed {
         let is_awaited = self.product.as_ref().is_some_and(|product| product.is_to_be_metered);
         self.progress.as_ref().filter(|progress| {
             let has_settled = progress.last_settled.is_some() || progress.unsettled > 0;
-            !is_awaited || has_settled || progress.attention.is_some() || progress.findings.has_ticked
+            !is_awaited || has_settled || !progress.attention.is_empty() || progress.findings.has_ticked
         })
     }
 
@@ -267,8 +267,9 @@ async fn unsettled(
     product: Option<&ProductSeen>,
 ) -> Result<BTreeSet<BillingHour>, ObserveError> {
     let Some(product) = product else { return Ok(BTreeSet::new()) };
-    let entries = house.ledger.scan_unsettled().await.map_err(ObserveError::Ledger)?;
-    let ours = entries.into_iter().filter(|entry| entry.product() == product.key);
+    let scan = house.ledger.scan_unsettled().await.map_err(ObserveError::Ledger)?;
+    scan.check(&product.key.namespace).map_err(ObserveError::Ledger)?;
+    let ours = scan.open.into_iter().filter(|entry| entry.product() == product.key);
     Ok(ours.map(|entry| entry.report.body.hour).collect())
 }
 

@@ -189,8 +189,8 @@ fn entitled(observed: &Observed) -> Option<Verdict> {
     if observed.known_progress().is_none() && find(observed.conditions(), ENTITLED).is_some() {
         return None;
     }
-    let attention = observed.progress.as_ref().and_then(|progress| progress.attention.as_ref());
-    Some(match attention.filter(|finding| finding.reason == NOT_ENTITLED) {
+    let mut attention = observed.progress.iter().flat_map(|progress| &progress.attention);
+    Some(match attention.find(|finding| finding.reason == NOT_ENTITLED) {
         Some(finding) => Verdict::fails(ENTITLED, finding.reason, finding.message.clone()),
         None => Verdict::unknown(ENTITLED, "NotChecked", "AWS has not been asked about the license"),
     })

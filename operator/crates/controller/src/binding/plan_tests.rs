@@ -340,7 +340,7 @@ fn aws_refusing_the_buyer_makes_it_not_entitled() {
     let mut observed = observed(&json!(null));
     assert_eq!(plan(&observed, now()).verdicts.entitled.unwrap().reason, "NotChecked");
     let finding = Finding { reason: "CustomerNotEntitledException", message: "no license".to_owned() };
-    observed.progress.as_mut().unwrap().attention = Some(finding);
+    observed.progress.as_mut().unwrap().attention = vec![finding];
     let entitled = plan(&observed, now()).verdicts.entitled.unwrap();
     assert_eq!((entitled.truth, entitled.reason), (Truth::False, "CustomerNotEntitledException"));
 }

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::hour::BillingHour;
 
 use super::observe::Observed;
-use crate::conditions::{Verdict, Voice, find};
+use crate::{
+    attention,
+    conditions::{Verdict, Voice, find},
+};
 
 /// The condition.
 pub const SETTLED: &str = "Settled";
@@ -42,8 +45,9 @@ pub fn settled(observed: &Observed, now: Timestamp) -> Option<Verdict> {
         let is_new = find(observed.conditions(), SETTLED).is_none();
         return is_new.then(|| Verdict::unknown(SETTLED, "NotMetered", message));
     };
-    if let Some(finding) = &progress.attention {
-        return Some(Verdict::fails(SETTLED, finding.reason, finding.message.clone()));
+    let findings = progress.attention.iter().chain(&progress.unread).cloned().collect();
+    if let Some(finding) = attention::joined(findings) {
+        return Some(Verdict::fails(SETTLED, finding.reason, finding.message));
     }
     let late = progress.oldest_unsettled.filter(|hour| now > hour.end() + DELAY);
     Some(match (late, progress.unsettled) {

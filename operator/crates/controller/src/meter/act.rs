@@ -267,8 +267,9 @@ impl Meter {
     /// among them, however long the person has taken.
     async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
         let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
-        let open = house.ledger.scan_unsettled().await?;
-        let released = open.iter().filter(|entry| {
+        let scan = house.ledger.scan_unsettled().await?;
+        scan.check(&self.product.key.namespace)?;
+        let released = scan.open.iter().filter(|entry| {
             entry.product() == self.product.key
                 && entry.settlement.records.iter().any(RecordStatus::is_released)
         });

@@ -66,6 +66,10 @@ impl Memory {
 
 /// Reconciles one product.
 pub async fn reconcile(key: ObjectKey, house: &ProductHouse) -> Next {
+    if !(house.products.is_listed(&key.namespace) && house.bindings.is_listed(&key.namespace)) {
+        // Hours would be sealed without the bindings that have not been seen yet.
+        return Next::At(house.clock.now() + RESYNC);
+    }
     match pass(&key, house).await {
         Ok(()) => {
             let now = house.clock.now();

@@ -11,9 +11,9 @@ use tollkeeper_core::{identity::ObjectKey, product::Binding};
 
 use super::observe::{Observed, ObservedBinding};
 use crate::{
+    attention::{INVARIANT_BROKEN, RECORD_AMBIGUOUS, by_reason, joined},
     conditions::{Verdict, Voice, ready},
     meter::{Finding, Successor},
-    report::RECORD_AMBIGUOUS,
     roster::ProductProgress,
 };
 
@@ -210,39 +210,41 @@ fn is_shadow(checked: &CheckedProduct) -> bool {
         .is_some_and(|metered| metered.product.mode == tollkeeper_core::product::Mode::Shadow)
 }
 
-/// A record that a person should look at, with what CloudTrail says or does not say about it.
-fn attention(progress: &ProductProgress) -> Option<Finding> {
-    let mut attention = progress.attention.clone()?;
-    if let Some(evidence) = progress.evidence.as_ref().filter(|_| attention.reason == RECORD_AMBIGUOUS) {
-        attention.message = format!("{}; {}", attention.message, evidence.message);
-    }
-    Some(attention)
+/// What a person should look at in the ledger, with what CloudTrail says or does not say about ambiguous records.
+fn attention(progress: &ProductProgress) -> impl Iterator<Item = Finding> {
+    progress.attention.iter().cloned().map(|finding| match &progress.evidence {
+        Some(evidence) if finding.reason == RECORD_AMBIGUOUS => {
+            Finding { message: format!("{}; {}", finding.message, evidence.message), ..finding }
+        }
+        _ => finding,
+    })
 }
 
-/// The first thing that is wrong with the metering of a product, the one that costs most first.
+/// All that is wrong with the metering of a product, by the reason that costs most.
 fn problem(observed: &Observed) -> Option<Finding> {
     let progress = &observed.progress;
-    let no_binding = || {
-        observed.bindings.iter().all(|one| one.is_ending).then(|| Finding {
-            reason: "NoBinding",
-            message: "no LicenseBinding names this product, so nothing of it is metered; create one"
-                .to_owned(),
-        })
-    };
-    let missed = || {
-        let (binding, finding) = progress.findings.missed.iter().next()?;
-        let message = format!("the last tick of {binding} was missed: {}", finding.message);
-        Some(Finding { reason: finding.reason, message })
-    };
+    let findings = &progress.findings;
     let is_paid = observed.checked.as_ref().is_ok_and(|checked| checked.pricing != Pricing::Free);
-    progress
-        .findings
-        .clock
-        .clone()
-        .or_else(|| progress.findings.storage.clone())
-        .or_else(|| observed.blocked.clone().filter(|_| is_paid))
-        .or_else(|| attention(progress))
-        .or_else(|| progress.bookkeeping.clone())
-        .or_else(no_binding)
-        .or_else(missed)
+    let is_unbound = observed.bindings.iter().all(|one| one.is_ending);
+    let no_binding = is_unbound.then(|| Finding {
+        reason: "NoBinding",
+        message: "no LicenseBinding names this product, so nothing of it is metered; create one".to_owned(),
+    });
+    let missed = findings.missed.iter().map(|(binding, finding)| Finding {
+        reason: finding.reason,
+        message: format!("the last tick of {binding} was missed: {}", finding.message),
+    });
+    let (broken, attention): (Vec<_>, Vec<_>) =
+        attention(progress).partition(|finding| finding.reason == INVARIANT_BROKEN);
+    let all = broken
+        .into_iter()
+        .chain(findings.clock.clone())
+        .chain(findings.storage.clone())
+        .chain(progress.unread.clone())
+        .chain(observed.blocked.clone().filter(|_| is_paid))
+        .chain(attention)
+        .chain(progress.bookkeeping.clone())
+        .chain(no_binding)
+        .chain(missed);
+    joined(by_reason(all))
 }

@@ -32,16 +32,15 @@ pub(super) async fn report(observed: &Observed, plan: &Plan, house: &ProductHous
     if !is_new {
         return Ok(());
     }
+    // Before the status, which says what has been told: after a crash in between it is told once more, and not never.
+    let news = conditions::announcements(&old.conditions, &plan.verdicts);
+    house.events.announce(&object.object_ref(&()), "Meter", news).await;
     let api: Api<MarketplaceProduct> = Api::namespaced(house.client.clone(), &observed.key.namespace);
     let patch = json!({"status": status});
     match call(api.patch_status(&observed.key.name, &patch_params(), &Patch::Merge(&patch))).await {
-        Ok(_) => {}
-        Err(CallError::Absent) => return Ok(()),
-        Err(error) => return Err(error),
+        Ok(_) | Err(CallError::Absent) => Ok(()),
+        Err(error) => Err(error),
     }
-    let news = conditions::announcements(&old.conditions, &plan.verdicts);
-    house.events.announce(&object.object_ref(&()), "Meter", news).await;
-    Ok(())
 }
 
 /// The plugin that measures. The one that the product names may be on its way: it cannot be used, waits for the next hour, or

@@ -9,7 +9,8 @@ use tollkeeper_core::{
     settlement::{Attempt, RecordState, RecordStatus, Settlement},
 };
 
-use super::{Answer, INVARIANT_BROKEN, Settler, Teller};
+use super::{Answer, Settler, Teller};
+use crate::attention::INVARIANT_BROKEN;
 
 /// How often an outcome is applied to a newer version of its report before the next turn has another go.
 const SWAPS: usize = 3;

@@ -8,12 +8,18 @@ use tollkeeper_core::{
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Entry, Ledger},
-    mark::LEDGER_ROLLED_BACK,
-    settlement::{Phase, RecordState, RecordStatus},
+    settlement::Phase,
 };
 
-use super::{INVARIANT_BROKEN, Policies, RECORD_AMBIGUOUS, Settler, Teller, Turn};
-use crate::{meter::Finding, roster::Roster};
+use super::{Policies, Settler, Teller, Turn};
+use crate::{
+    attention::{self, INVARIANT_BROKEN},
+    meter::Finding,
+    roster::Roster,
+};
+
+/// The last settled hour of each product; the outer `None` if the ledger could not be asked for it yet.
+pub(super) type Settled = BTreeMap<ObjectKey, Option<Option<BillingHour>>>;
 
 /// Settles until it is told to stop; what is being sent then is finished first. `policies` are those of all products,
 /// metered or not: what was sealed is owed.
@@ -25,20 +31,16 @@ pub async fn run(
     sealed: &Notify,
     stop: &CancellationToken,
 ) {
-    let mut settled: BTreeMap<ObjectKey, Option<BillingHour>> = BTreeMap::new();
+    let mut settled = Settled::new();
     while !stop.is_cancelled() {
         let policies = policies();
-        for product in policies.keys() {
-            if !settled.contains_key(product)
-                && let Some(last) = last_settled(teller.ledger.as_ref(), product).await
-            {
-                settled.insert(product.clone(), last);
+        for product in policies.products() {
+            if settled.get(product).is_none_or(Option::is_none) {
+                settled.insert(product.clone(), last_settled(teller.ledger.as_ref(), product).await);
             }
         }
         let turn = settler.turn(&teller, &policies).await;
-        if settler.problem().is_none() {
-            publish(roster, &settler, &turn, &mut settled);
-        }
+        publish(roster, &settler, &turn, &mut settled);
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -56,17 +58,26 @@ async fn last_settled(ledger: &dyn Ledger, product: &ObjectKey) -> Option<Option
     Some(settled.map(|entry| entry.report.body.hour).max())
 }
 
-fn publish(
-    roster: &Roster,
-    settler: &Settler,
-    turn: &Turn,
-    settled: &mut BTreeMap<ObjectKey, Option<BillingHour>>,
-) {
+pub(super) fn publish(roster: &Roster, settler: &Settler, turn: &Turn, settled: &mut Settled) {
     for entry in turn.changed.iter().filter(|entry| entry.settlement.phase() == Phase::Settled) {
         let last = settled.entry(entry.product()).or_default();
-        *last = (*last).max(Some(entry.report.body.hour));
+        *last = Some(last.flatten().max(Some(entry.report.body.hour)));
     }
     for (product, last) in settled.iter() {
+        let breach = settler.breach(product).map(|breach| Finding {
+            reason: INVARIANT_BROKEN,
+            message: format!(
+                "nothing is sent any more, because an invariant of the ledger is broken: {breach}; find out who changed it, then restart the operator"
+            ),
+        });
+        if let Some(error) = turn.unread(product) {
+            // What was known of its records stands: that they are not seen does not make them settled.
+            let unread = Some(Finding::new(error.reason(), error));
+            if !roster.shows(product, |progress| progress.unread == unread) {
+                roster.update(product, |progress| progress.unread = unread);
+            }
+            continue;
+        }
         let own: Vec<&Entry> = turn.open.iter().filter(|entry| &entry.product() == product).collect();
         let unsettled: usize = own.iter().map(|entry| entry.settlement.unsettled()).sum();
         let oldest = own
@@ -74,57 +85,24 @@ fn publish(
             .filter(|entry| !entry.settlement.is_terminal())
             .map(|entry| entry.report.body.hour)
             .min();
-        let breach = settler.breach(product).map(|breach| Finding {
-            reason: INVARIANT_BROKEN,
-            message: format!(
-                "nothing is sent any more, because an invariant of the ledger is broken: {breach}; find out who changed it, then restart the operator"
-            ),
-        });
-        let attention = breach.or_else(|| own.iter().find_map(|entry| attention(entry)));
+        let attention: Vec<Finding> =
+            breach.into_iter().chain(attention::of_records(own.iter().copied())).collect();
         let is_known = roster.shows(product, |progress| {
-            progress.last_settled == *last
+            last.is_none_or(|last| progress.last_settled == last)
                 && progress.oldest_unsettled == oldest
                 && progress.unsettled == unsettled
                 && progress.attention == attention
+                && progress.unread.is_none()
         });
         if is_known {
             continue;
         }
         roster.update(product, |progress| {
-            progress.last_settled = *last;
+            progress.last_settled = last.unwrap_or(progress.last_settled);
             progress.oldest_unsettled = oldest;
             progress.unsettled = unsettled;
             progress.attention = attention;
+            progress.unread = None;
         });
     }
-}
-
-fn attention(entry: &Entry) -> Option<Finding> {
-    let record = entry.settlement.records.iter().find(|record| record.needs_attention())?;
-    let why = record.message.as_deref().unwrap_or("no further detail");
-    let message = format!("{} of {} is {:?}: {why}", record.dimension, entry.report.name(), record.state);
-    Some(Finding { reason: reason(record), message })
-}
-
-/// Reasons of conditions are bounded: AWS's documented refusals and a rollback by their names, all else by the record's state.
-fn reason(record: &RecordStatus) -> &'static str {
-    const KNOWN: [&str; 9] = [
-        "CustomerNotEntitledException",
-        "DuplicateRequestException",
-        "IdempotencyConflictException",
-        "InvalidEndpointRegionException",
-        "InvalidProductCodeException",
-        "InvalidTagException",
-        "InvalidUsageAllocationsException",
-        "InvalidUsageDimensionException",
-        LEDGER_ROLLED_BACK,
-    ];
-    let known = KNOWN.into_iter().find(|name| record.reason.as_deref() == Some(name));
-    known.unwrap_or(match record.state {
-        RecordState::Rejected => "RecordRejected",
-        RecordState::Ambiguous => RECORD_AMBIGUOUS,
-        RecordState::Expired => "RecordExpired",
-        RecordState::Held => "RecordHeld",
-        _ => "RecordNeedsAttention",
-    })
 }

@@ -9,15 +9,18 @@ mod rollback;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     audit::Violation,
     clock::Clock,
-    guard::Guard,
+    guard::{Breaches, Guard},
     identity::ObjectKey,
-    ledger::{Entry, Ledger, LedgerError},
+    ledger::{Damage, Entry, Ledger, LedgerError},
     mark::Marks,
     metering::{Metering, Outcome},
     pace::Pace,
@@ -27,13 +30,7 @@ use tollkeeper_core::{
 };
 
 pub use self::drive::run;
-use crate::backoff::Backoff;
-
-/// The reason of a product whose sending is halted.
-const INVARIANT_BROKEN: &str = "InvariantBroken";
-
-/// The reason of a record of which nobody knows whether AWS took it.
-pub(crate) const RECORD_AMBIGUOUS: &str = "RecordAmbiguous";
+use crate::{attention::INVARIANT_BROKEN, backoff::Backoff};
 
 /// How often the ledger is looked through when nothing calls for it earlier: seals are, so this only has to find what a
 /// person or another process has changed.
@@ -74,8 +71,36 @@ impl Term for Endless {
     }
 }
 
-/// Policies by product. Reports of products that are gone are settled with caution.
-pub type Policies = BTreeMap<ObjectKey, Policy>;
+/// What every product has decided in advance. Reports of products that are gone are settled with caution.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Policies {
+    products: BTreeMap<ObjectKey, Policy>,
+    /// Namespaces whose products have not been seen.
+    unseen: BTreeSet<String>,
+}
+
+impl Policies {
+    /// The same, with namespaces of whose products nobody knows whether they are gone: their reports are left alone.
+    #[must_use]
+    pub fn without(self, unseen: impl IntoIterator<Item = String>) -> Self {
+        Self { unseen: unseen.into_iter().collect(), ..self }
+    }
+
+    fn products(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.products.keys()
+    }
+
+    fn of(&self, product: &ObjectKey) -> Option<Policy> {
+        let is_seen = !self.unseen.contains(&product.namespace);
+        is_seen.then(|| self.products.get(product).copied().unwrap_or(CAUTIOUS))
+    }
+}
+
+impl FromIterator<(ObjectKey, Policy)> for Policies {
+    fn from_iter<T: IntoIterator<Item = (ObjectKey, Policy)>>(policies: T) -> Self {
+        Self { products: policies.into_iter().collect(), unseen: BTreeSet::new() }
+    }
+}
 
 /// For reports whose product is gone: never bill twice, and let a person decide about what came too late.
 const CAUTIOUS: Policy = Policy { ambiguous: AmbiguousPolicy::NeverDoubleBill, late: LatePolicy::Hold };
@@ -98,7 +123,6 @@ pub struct Settler {
     backoff: Backoff<ObjectKey>,
     /// Outcomes that are not written down yet, by report and record.
     unwritten: BTreeMap<ObjectKey, BTreeMap<usize, Answer>>,
-    problem: Option<LedgerError>,
 }
 
 /// What a turn has come to.
@@ -110,6 +134,27 @@ pub struct Turn {
     pub open: Vec<Entry>,
     /// Reports that changed, as they are now.
     pub changed: Vec<Entry>,
+    /// Why no report could be read.
+    pub failure: Option<LedgerError>,
+    /// Why the reports of single namespaces could not be read.
+    pub unread: BTreeMap<String, LedgerError>,
+}
+
+impl Turn {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            next: now + SCAN_INTERVAL,
+            open: vec![],
+            changed: vec![],
+            failure: None,
+            unread: BTreeMap::new(),
+        }
+    }
+
+    /// Why the reports of a product could not be read.
+    fn unread(&self, product: &ObjectKey) -> Option<&LedgerError> {
+        self.failure.as_ref().or_else(|| self.unread.get(&product.namespace))
+    }
 }
 
 impl Settler {
@@ -122,41 +167,44 @@ impl Settler {
             superseded_since: None,
             backoff: Backoff::default(),
             unwritten: BTreeMap::new(),
-            problem: None,
         }
     }
 
-    /// Why nothing is sent for a product any more.
-    pub fn breach(&self, product: &ObjectKey) -> Option<&Violation> {
-        self.guard.breach(product)
+    /// The same, which halts what an earlier term of this process has halted.
+    #[must_use]
+    pub fn remembering(self, breaches: Breaches) -> Self {
+        Self { guard: Guard::knowing(breaches), ..self }
     }
 
-    /// Why the last turn could not do all of its work.
-    pub fn problem(&self) -> Option<&LedgerError> {
-        self.problem.as_ref()
+    /// Why nothing is sent for a product any more.
+    pub fn breach(&self, product: &ObjectKey) -> Option<Violation> {
+        self.guard.breach(product)
     }
 
     /// Does what can be done now for every report that is not settled.
     pub async fn turn(&mut self, teller: &Teller, policies: &Policies) -> Turn {
         let now = teller.clock.now();
-        self.problem = None;
-        let entries = match teller.ledger.scan_unsettled().await {
-            Ok(entries) => entries,
+        let mut turn = Turn::new(now);
+        let scan = match teller.ledger.scan_unsettled().await {
+            Ok(scan) => scan,
             Err(error) => {
                 tracing::error!(reason = error.reason(), %error, "the ledger cannot be read");
-                self.problem = Some(error);
-                return Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
+                return Turn { failure: Some(error), ..turn };
             }
         };
-        let mut turn = Turn { next: now + SCAN_INTERVAL, open: vec![], changed: vec![] };
-        let may_send = self.leads(&entries, now);
-        for entry in entries {
+        for (namespace, error) in &scan.unread {
+            tracing::error!(namespace, reason = error.reason(), %error, "reports cannot be read");
+        }
+        turn.unread = scan.unread;
+        self.condemn(&scan.damaged);
+        let may_send = self.leads(&scan.open, now);
+        for entry in scan.open {
             let key = entry.key();
-            let policy = policies.get(&entry.product()).copied().unwrap_or(CAUTIOUS);
-            if !may_send || !teller.term.is_current() {
+            let may_act = may_send && teller.term.is_current();
+            let Some(policy) = policies.of(&entry.product()).filter(|_| may_act) else {
                 turn.open.push(entry);
                 continue;
-            }
+            };
             if let Some(until) = self.backoff.waits_until(&key, teller.clock.now()) {
                 turn.next = turn.next.min(until);
                 turn.open.push(entry);
@@ -174,7 +222,6 @@ impl Settler {
                     tracing::warn!(report = %key, reason = error.reason(), %error, "not settled yet");
                     turn.next = turn.next.min(self.backoff.failed(&key, teller.clock.now()));
                     turn.open.push(entry);
-                    self.problem = Some(error);
                     continue;
                 }
             };
@@ -188,6 +235,13 @@ impl Settler {
             }
         }
         turn
+    }
+
+    fn condemn(&mut self, damaged: &[Damage]) {
+        for damage in damaged.iter().filter(|damage| self.guard.condemn(damage)) {
+            let Damage { report, problem, .. } = damage;
+            tracing::error!(%report, reason = INVARIANT_BROKEN, problem, "nothing is sent for its product");
+        }
     }
 
     /// Whether no claim of another pod is of a later epoch. A process that starts takes at least the epoch of the newest

@@ -53,6 +53,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The namespace of each of [`Scope::apis`]; `None` for all of them at once.
+    fn namespaces(&self) -> Vec<Option<&str>> {
+        match self {
+            Self::Cluster => vec![None],
+            Self::Namespaces(namespaces) => namespaces.iter().map(|name| Some(name.as_str())).collect(),
+        }
+    }
+
     fn apis(&self, client: &Client, resource: &ApiResource) -> Vec<Api<Object>> {
         match self {
             Self::Cluster => vec![Api::all_with(client.clone(), resource)],

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
@@ -13,10 +14,10 @@ use tollkeeper_core::{
     clock::Clock,
     hour::BillingHour,
     identity::ObjectKey,
-    ledger::{Created, Entry, Ledger, LedgerError},
+    ledger::{Created, Damage, Entry, Ledger, LedgerError, Scan},
     plan::seal,
     proof,
-    report::SealedReport,
+    report::{SealedReport, product_of},
     settlement::{Phase, Settlement},
 };
 
@@ -134,6 +135,23 @@ fn entry(object: &Object) -> Result<Entry, LedgerError> {
     read(object, proof::entry)
 }
 
+/// Takes an open report into the scan, as one that can be believed or one that cannot.
+fn sort_in(scan: &mut Scan, object: &Object) {
+    match entry(object) {
+        Ok(entry) => scan.open.push(entry),
+        Err(error) => scan.damaged.extend(damage(object, error)),
+    }
+}
+
+/// A name cannot be changed, so it tells whose the report is; `None` if it is named and labelled as nobody's.
+fn damage(object: &Object, error: LedgerError) -> Option<Damage> {
+    let LedgerError::Damaged { key, problem } = error else { return None };
+    let labels = object.metadata.labels.as_ref();
+    let product = product_of(&key.name).or_else(|| labels?.get(PRODUCT_LABEL).map(String::as_str))?;
+    let product = ObjectKey::new(key.namespace.clone(), product);
+    Some(Damage { report: key, product, problem })
+}
+
 #[async_trait]
 impl Ledger for KubernetesLedger {
     async fn create_if_absent(
@@ -195,20 +213,31 @@ impl Ledger for KubernetesLedger {
         call(api.get_opt(&key.name)).await?.map_err(unavailable)?.as_ref().map(entry).transpose()
     }
 
-    async fn scan_unsettled(&self) -> Result<Vec<Entry>, LedgerError> {
+    async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
         let selector = format!("{PRODUCT_LABEL},{PHASE_LABEL} notin ({})", Phase::Settled.as_str());
-        let mut open = Vec::new();
-        for api in self.scopes() {
-            for object in list(&api, &selector).await? {
-                match entry(&object) {
-                    Ok(entry) => open.push(entry),
-                    // One damaged report must not stop the others; its product's seal reports it.
-                    Err(error) => tracing::error!(reason = error.reason(), %error, "a report is left alone"),
+        let namespaces = self.scope.namespaces();
+        let apis = self.scopes();
+        let lists = join_all(apis.iter().map(|api| list(api, &selector))).await;
+        let mut scan = Scan::default();
+        let mut is_any_read = false;
+        for (namespace, listed) in namespaces.iter().zip(lists) {
+            match (listed, namespace) {
+                (Ok(objects), _) => {
+                    is_any_read = true;
+                    objects.iter().for_each(|object| sort_in(&mut scan, object));
                 }
+                (Err(error), Some(namespace)) => {
+                    scan.unread.insert((*namespace).to_owned(), error);
+                }
+                (Err(error), None) => return Err(error),
             }
         }
-        open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
-        Ok(open)
+        match scan.unread.values().next() {
+            Some(error) if !is_any_read => return Err(error.clone()),
+            _ => {}
+        }
+        scan.open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
+        Ok(scan)
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {

@@ -40,10 +40,29 @@ pub(super) fn text(parts: &Parts) -> Result<String, fmt::Error> {
     blocked.set(i64::from(parts.roster.blocked().is_some()));
     registry.register("blocked", "Whether nothing can be sent to AWS (1)", blocked);
     products(parts, &mut registry);
+    namespaces(parts, &mut registry);
     plugins::register(&parts.plugins, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Namespace {
+    namespace: String,
+}
+
+/// Namespaces that a product cannot tell of, because it may not be seen.
+fn namespaces(parts: &Parts, registry: &mut Registry) {
+    let failing = Family::<Namespace, Gauge>::default();
+    for namespace in parts.products.failing().into_iter().chain(parts.bindings.failing()) {
+        failing.get_or_create(&Namespace { namespace }).set(1);
+    }
+    registry.register(
+        "watch_failing",
+        "Whether products and bindings of a namespace cannot be watched (1); without a name, of all of them",
+        failing,
+    );
 }
 
 fn products(parts: &Parts, registry: &mut Registry) {
@@ -70,7 +89,8 @@ fn products(parts: &Parts, registry: &mut Registry) {
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
         let findings = &progress.findings;
         let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
-        let findings = findings.chain(&progress.evidence).chain(&progress.bookkeeping);
+        let findings =
+            findings.chain(&progress.evidence).chain(&progress.unread).chain(&progress.bookkeeping);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
