@@ -170,6 +170,20 @@ impl Product {
     pub fn dimension(&self, name: &DimensionName) -> Option<&Dimension> {
         self.dimensions.iter().find(|dimension| &dimension.name == name)
     }
+
+    /// What of it holds at a tick.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { interval: self.meter.interval, dimensions: &self.dimensions }
+    }
+}
+
+/// What of a product holds at a tick.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rules<'a> {
+    /// Until the next tick.
+    pub interval: Interval,
+    /// What is sold.
+    pub dimensions: &'a [Dimension],
 }
 
 /// A binding that is metered.

@@ -249,7 +249,7 @@ impl Meter {
     /// The open hour's usage of a binding, as if it ended now.
     fn current(&self, metered: &Metered) -> Option<(BillingHour, Vec<(DimensionName, Quantity)>)> {
         let (hour, usage) = metered.tally.hours().last()?;
-        let usage = self.product.dimensions.iter().filter_map(|dimension| {
+        let usage = usage.measured_by().iter().filter_map(|dimension| {
             let parts = usage.folded(&dimension.name, dimension.fold);
             (!parts.is_empty())
                 .then(|| (dimension.name.clone(), parts.iter().map(|part| part.quantity).sum()))

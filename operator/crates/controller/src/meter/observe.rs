@@ -9,7 +9,7 @@ use tollkeeper_core::{
     identity::{Digest, ObjectKey},
     input::{Collected, Input, InputData, InputObject, SampleGroup},
     plugin::{PluginFailure, Tick},
-    product::{Binding, Interval, Product},
+    product::{Binding, Product, Rules},
     reading::{LogLevel, LogLine, Measurement},
     recording::{RecordedInput, RecordedProblem, RecordedTick},
     usage::TickOrigin,
@@ -60,7 +60,7 @@ impl Meter {
         collected: &Collected,
     ) -> Option<Finding> {
         let metered = self.bindings.get_mut(binding)?;
-        metered.miss_until(tick, self.product.meter.interval);
+        metered.miss_until(tick, self.product.rules());
         metered.run(&self.product, &self.plugin, tick, collected).await.err()
     }
 
@@ -126,11 +126,12 @@ impl Meter {
 
 impl Metered {
     /// Counts the ticks between the last one and `tick`: nobody was there to run them.
-    pub(super) fn miss_until(&mut self, tick: Timestamp, interval: Interval) {
+    pub(super) fn miss_until(&mut self, tick: Timestamp, rules: Rules<'_>) {
+        let interval = rules.interval;
         let Some(last) = self.tally.last_tick() else { return };
         let mut missed = interval.after(interval.tick_at_or_before(last));
         while missed < tick {
-            self.tally.miss(missed, interval);
+            self.tally.miss(missed, rules);
             missed = interval.after(missed);
         }
     }
@@ -142,10 +143,10 @@ impl Metered {
         tick: Timestamp,
         collected: &Collected,
     ) -> Result<(), Finding> {
-        let interval = product.meter.interval;
+        let rules = product.rules();
         self.unsaved = true;
         if let Some(finding) = self.quarantine.finding(tick) {
-            self.tally.miss(tick, interval);
+            self.tally.miss(tick, rules);
             return Err(finding);
         }
         let inputs = narrowed(collected, &self.binding);
@@ -161,12 +162,12 @@ impl Metered {
         match measured {
             Ok(measurement) => {
                 log(product, &self.binding.key.name, &measurement.log);
-                self.tally.commit(tick, interval, &measurement, &origin);
+                self.tally.commit(tick, rules, &measurement, &origin);
                 self.quarantine.end();
                 Ok(())
             }
             Err(failure) => {
-                self.tally.miss(tick, interval);
+                self.tally.miss(tick, rules);
                 if failure.is_misbehaviour() {
                     self.quarantine.failed(tick, &failure);
                 }

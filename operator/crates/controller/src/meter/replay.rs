@@ -116,10 +116,10 @@ impl Meter {
     }
 
     fn miss(&mut self, binding: &ObjectKey, tick: Timestamp) {
-        let interval = self.product.meter.interval;
+        let rules = self.product.rules();
         if let Some(metered) = self.bindings.get_mut(binding) {
-            metered.miss_until(tick, interval);
-            metered.tally.miss(tick, interval);
+            metered.miss_until(tick, rules);
+            metered.tally.miss(tick, rules);
         }
     }
 }

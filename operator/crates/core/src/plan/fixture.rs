@@ -70,6 +70,11 @@ pub(crate) fn origin() -> TickOrigin {
 
 /// Usage of `gb_hours` in the hour, by tag set.
 pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
+    tally_of(&product(Rounding::Carry), values)
+}
+
+/// The same of a product of its own.
+pub(crate) fn tally_of(product: &Product, values: &[(&str, TagSet)]) -> Tally {
     let readings = values
         .iter()
         .map(|(value, tags)| Reading {
@@ -80,7 +85,7 @@ pub(crate) fn tally(values: &[(&str, TagSet)]) -> Tally {
         .collect();
     let mut tally = Tally::default();
     let measurement = Measurement { readings, ..Measurement::default() };
-    tally.commit(hour().start(), Interval::from_seconds(3600).unwrap(), &measurement, &origin());
+    tally.commit(hour().start(), product.rules(), &measurement, &origin());
     tally
 }
 

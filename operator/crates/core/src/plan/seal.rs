@@ -2,7 +2,7 @@
 //!
 //! Everything measured is in exactly one place afterwards: in a record's quantity or in what is carried on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     allocation::{TaggedUsage, allocate, tagged},
     hour::BillingHour,
     identity::{Digest, DimensionName},
-    product::{Binding, Dimension, Product, Rounding},
+    product::{Binding, Dimension, Fold, Product, Rounding},
     quantity::Quantity,
     report::{
         CarriedUsage, Evidence, LocalReference, Remainder, ReportBody, SealedRecord, SealedReport,
@@ -58,6 +58,9 @@ pub struct Plan {
     pub report: Option<SealedReport>,
     /// Tag keys for which a record had no room.
     pub dropped_keys: BTreeSet<String>,
+    /// Dimensions with usage that is in no record, because nobody knows how they are folded: an older version has
+    /// measured them, and the product has them no more.
+    pub unknown: BTreeSet<DimensionName>,
 }
 
 /// When an hour may be sealed.
@@ -71,7 +74,11 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     let mut records = Vec::new();
     let mut remainders = carried.clone();
     let mut dropped_keys = BTreeSet::new();
-    for dimension in &observed.product.dimensions {
+    let dimensions = dimensions(observed, &carried);
+    let is_known = |name: &&DimensionName| dimensions.iter().any(|dimension| dimension.name == **name);
+    let measured = observed.usage.iter().flat_map(|(_, usage)| usage.dimensions());
+    let unknown = measured.filter(|name| !is_known(name)).cloned().collect();
+    for dimension in &dimensions {
         let carried = carried.get(&dimension.name).copied().unwrap_or_default();
         let Some((record, dropped)) = seal_dimension(observed, dimension, carried) else { continue };
         remainders.remove(&dimension.name);
@@ -79,7 +86,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         dropped_keys.extend(dropped);
     }
     if records.is_empty() {
-        return Plan { report: None, dropped_keys };
+        return Plan { report: None, dropped_keys, unknown };
     }
     let body = ReportBody {
         product_ref: LocalReference { name: observed.product.key.name.clone() },
@@ -94,7 +101,33 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         evidence: evidence(observed),
         previous: observed.previous.map(SealedReport::link),
     };
-    Plan { report: Some(body.sealed()), dropped_keys }
+    Plan { report: Some(body.sealed()), dropped_keys, unknown }
+}
+
+/// What the hour was measured by, as it was at the first tick that knew it: what has changed since holds from the next hour
+/// on. What an older version has measured goes by the product as it is. Behind them comes what is sold no more: of that,
+/// late usage and whole units are billed.
+fn dimensions(observed: &Observed<'_>, carried: &BTreeMap<DimensionName, Quantity>) -> Vec<Dimension> {
+    let mut usage: Vec<&HourUsage> = observed.usage.iter().map(|(_, usage)| *usage).collect();
+    usage.sort_by_key(|usage| usage.first_tick().unwrap_or(Timestamp::MAX));
+    let is_dated = usage.iter().any(|usage| usage.measured_by().is_empty());
+    let present = is_dated.then_some(&observed.product.dimensions).into_iter().flatten();
+    let known = usage.iter().flat_map(|usage| usage.measured_by()).chain(present).cloned();
+
+    let whole = carried.iter().filter(|(_, rest)| rest.billable_floor() > 0).map(|(name, _)| name);
+    let left = observed.late.iter().map(|usage| &usage.dimension).chain(whole).map(|name| Dimension {
+        name: name.clone(),
+        fold: Fold::Last,
+        rounding: Rounding::Carry,
+        zero_records: false,
+    });
+    let mut dimensions: Vec<Dimension> = Vec::new();
+    for dimension in known.chain(left) {
+        if dimensions.iter().all(|other| other.name != dimension.name) {
+            dimensions.push(dimension);
+        }
+    }
+    dimensions
 }
 
 /// The record of one dimension; none if the hour adds nothing to what AWS has to be told.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    plan::fixture::{binding, hour, origin, product, tags, tally},
+    plan::fixture::{binding, hour, origin, product, tags, tally, tally_of},
     tags::TagSet,
 };
 
@@ -12,8 +12,8 @@ fn seal(
     previous: Option<&SealedReport>,
     late: &[LateUsage],
 ) -> Option<SealedReport> {
-    let (binding, tally) = (binding(TagSet::default()), tally(&[(value, TagSet::default())]));
-    let product = product(rounding);
+    let (binding, product) = (binding(TagSet::default()), product(rounding));
+    let tally = tally_of(&product, &[(value, TagSet::default())]);
     let usage = [(&binding, tally.hour(hour()).unwrap())];
     let observed = Observed {
         cluster: "cluster",
@@ -74,7 +74,7 @@ fn a_dimension_without_a_record_keeps_its_remainder_in_the_report() {
         tags: TagSet::default(),
     };
     let measurement = crate::reading::Measurement { readings: vec![reading], ..Default::default() };
-    tally.commit(hour().end(), product.meter.interval, &measurement, &origin());
+    tally.commit(hour().end(), product.rules(), &measurement, &origin());
     let binding = binding(TagSet::default());
     let usage = [(&binding, tally.hour(hour().next()).unwrap())];
     let second = plan(&Observed {
@@ -106,8 +106,8 @@ fn late_usage_is_billed_with_the_hour_and_named() {
 
 #[test]
 fn the_first_partial_hour_is_stamped_with_its_first_tick() {
-    let product = product(Rounding::Carry);
-    let interval = crate::product::Interval::from_seconds(60).unwrap();
+    let mut product = product(Rounding::Carry);
+    product.meter.interval = crate::product::Interval::from_seconds(60).unwrap();
     let mut tally = crate::usage::Tally::default();
     let reading = crate::reading::Reading {
         dimension: "gb_hours".parse().unwrap(),
@@ -116,7 +116,7 @@ fn the_first_partial_hour_is_stamped_with_its_first_tick() {
     };
     let measurement = crate::reading::Measurement { readings: vec![reading], ..Default::default() };
     let first: Timestamp = "2026-11-21T14:07:00Z".parse().unwrap();
-    tally.commit(first, interval, &measurement, &origin());
+    tally.commit(first, product.rules(), &measurement, &origin());
     let binding = binding(TagSet::default());
     let usage = [(&binding, tally.hour(hour()).unwrap())];
     let observed = Observed {
@@ -161,6 +161,80 @@ fn usage_is_allocated_to_the_tags_of_readings_and_binding() {
         .map(|part| (part.tags.to_string(), part.quantity))
         .collect();
     assert_eq!(parts, [("CostCenter=42".to_owned(), 1), ("CostCenter=42,Namespace=blue".to_owned(), 7)]);
+}
+
+fn dimension(name: &str, fold: Fold, rounding: Rounding) -> Dimension {
+    Dimension { name: name.parse().unwrap(), fold, rounding, zero_records: false }
+}
+
+/// An hour with 2.5 of a gauge of `gb_hours`, measured by this dimension, sealed by a product that sells only `seats`.
+fn sealed_without(measured_by: &[Dimension], ticks: i64, late: &[LateUsage]) -> Plan {
+    let mut product = product(Rounding::Carry);
+    product.dimensions = measured_by.to_vec();
+    product.meter.interval = crate::product::Interval::from_seconds(600).unwrap();
+    let mut tally = crate::usage::Tally::default();
+    let reading = crate::reading::Reading {
+        dimension: "gb_hours".parse().unwrap(),
+        value: crate::reading::Value::Gauge("2.5".parse().unwrap()),
+        tags: TagSet::default(),
+    };
+    let measurement = crate::reading::Measurement { readings: vec![reading], ..Default::default() };
+    for tick in 0..ticks {
+        let at = hour().start() + SignedDuration::from_mins(10 * tick);
+        tally.commit(at, product.rules(), &measurement, &origin());
+    }
+    product.dimensions = vec![dimension("seats", Fold::Max, Rounding::Up)];
+    let binding = binding(TagSet::default());
+    let usage = [(&binding, tally.hour(hour()).unwrap())];
+    let (previous, hour) = (None, hour());
+    plan(&Observed { cluster: "cluster", product: &product, hour, usage: &usage, previous, late })
+}
+
+#[test]
+fn an_hour_is_sealed_by_the_dimensions_that_it_was_measured_by() {
+    let plan = sealed_without(&[dimension("gb_hours", Fold::Sum, Rounding::Up)], 3, &[]);
+    assert_eq!(record(&plan.report.unwrap()), (8, "7.500000".into(), "0.000000".into()));
+    assert_eq!(plan.unknown, BTreeSet::new());
+}
+
+#[test]
+fn usage_that_nobody_knows_how_to_bill_is_named() {
+    // As an older version leaves it in a checkpoint.
+    let plan = sealed_without(&[], 3, &[]);
+    assert_eq!(plan.report, None);
+    assert_eq!(plan.unknown, BTreeSet::from(["gb_hours".parse().unwrap()]));
+}
+
+#[test]
+fn late_usage_of_what_is_sold_no_more_is_billed_behind_the_others() {
+    let late = LateUsage {
+        dimension: "scans".parse().unwrap(),
+        hour: "2026-11-21T03:00:00Z".parse().unwrap(),
+        quantity: Quantity::from_units(3),
+    };
+    let plan = sealed_without(&[dimension("gb_hours", Fold::Max, Rounding::Carry)], 3, &[late]);
+    let records = plan.report.unwrap().body.records;
+    let billed: Vec<_> = records.iter().map(|one| (one.dimension.as_str(), one.quantity)).collect();
+    assert_eq!(billed, [("gb_hours", 2), ("scans", 3)]);
+}
+
+#[test]
+fn the_rest_of_what_is_sold_no_more_is_billed_as_far_as_it_is_whole_units() {
+    let first = seal(Rounding::Carry, "2147483649.25", None, &[]).unwrap();
+    let mut product = product(Rounding::Carry);
+    product.dimensions = vec![dimension("scans", Fold::Last, Rounding::Carry)];
+    let binding = binding(TagSet::default());
+    let next = |previous: &SealedReport| {
+        let tally = tally_of(&product, &[]);
+        let usage = [(&binding, tally.hour(hour()).unwrap())];
+        let (previous, hour) = (Some(previous), previous.body.hour.next());
+        plan(&Observed { cluster: "cluster", product: &product, hour, usage: &usage, previous, late: &[] })
+    };
+    let second = next(&first).report.unwrap();
+    let gb_hours = second.record(&"gb_hours".parse().unwrap()).unwrap();
+    assert_eq!((gb_hours.quantity, gb_hours.remainder.to_string()), (2, "0.250000".into()));
+    let third = next(&second);
+    assert_eq!(third.report, None);
 }
 
 proptest! {

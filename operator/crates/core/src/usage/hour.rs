@@ -9,7 +9,7 @@ use super::{Series, TickOrigin};
 use crate::{
     hour::HOUR_SECONDS,
     identity::{Digest, DimensionName},
-    product::{Fold, Interval},
+    product::{Dimension, Fold, Interval, Rules},
     quantity::Quantity,
     tags::TagSet,
 };
@@ -24,6 +24,9 @@ pub struct HourUsage {
     missed: u32,
     inputs: Option<Digest>,
     plugin: Option<Digest>,
+    /// What was sold when it was measured, as it was then; empty in checkpoints of before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    measured_by: Vec<Dimension>,
     #[serde(with = "crate::pairs")]
     sums: BTreeMap<Series, Sums>,
 }
@@ -80,6 +83,12 @@ impl HourUsage {
         self.plugin.as_ref()
     }
 
+    /// The dimensions that it was measured by, each as it was at its first tick: those that were sold at the last tick, and
+    /// others that have readings. Empty if an older version has measured it.
+    pub fn measured_by(&self) -> &[Dimension] {
+        &self.measured_by
+    }
+
     /// The dimensions that have readings.
     pub fn dimensions(&self) -> impl Iterator<Item = &DimensionName> {
         self.sums.keys().map(|(dimension, _)| dimension)
@@ -94,7 +103,12 @@ impl HourUsage {
             .collect()
     }
 
-    pub(super) fn note_tick(&mut self, tick: Timestamp, missed: Missed) {
+    pub(super) fn note_tick(&mut self, tick: Timestamp, rules: Rules<'_>, missed: Missed) {
+        let is_sold = |name: &DimensionName| rules.dimensions.iter().any(|sold| &sold.name == name);
+        let sums = &self.sums;
+        self.measured_by
+            .retain(|known| is_sold(&known.name) || sums.keys().any(|(name, _)| *name == known.name));
+        rules.dimensions.iter().for_each(|sold| self.note_dimension(sold));
         self.first_tick.get_or_insert(tick);
         self.due += 1;
         self.missed += u32::from(missed == Missed::Yes);
@@ -106,7 +120,15 @@ impl HourUsage {
         self.plugin = Some(origin.plugin.clone());
     }
 
-    pub(super) fn count(&mut self, increases: BTreeMap<Series, Quantity>) {
+    fn note_dimension(&mut self, dimension: &Dimension) {
+        if !self.measured_by.iter().any(|known| known.name == dimension.name) {
+            self.measured_by.push(dimension.clone());
+        }
+    }
+
+    pub(super) fn count(&mut self, increases: BTreeMap<Series, Quantity>, rules: Rules<'_>) {
+        let counts = |sold: &&Dimension| increases.keys().any(|(name, _)| *name == sold.name);
+        rules.dimensions.iter().filter(counts).for_each(|sold| self.note_dimension(sold));
         for (series, increase) in increases {
             self.sums.entry(series).or_default().counted += increase;
         }

@@ -20,7 +20,7 @@ use self::{
 use crate::{
     hour::BillingHour,
     identity::{Digest, DimensionName},
-    product::Interval,
+    product::Rules,
     quantity::Quantity,
     reading::{Measurement, Reading, Value},
     tags::TagSet,
@@ -112,30 +112,28 @@ impl Tally {
     pub fn commit(
         &mut self,
         tick: Timestamp,
-        interval: Interval,
+        rules: Rules<'_>,
         measurement: &Measurement,
         origin: &TickOrigin,
     ) {
+        let interval = rules.interval;
         let previous_saw_all = self.last_complete.is_some_and(|last| interval.after(last) == tick);
         let (gauges, totals) = split(&measurement.readings);
         let doubted_until = self.doubtful.map(BillingHour::end);
         let Increases { sure, doubtful } =
             self.counters.advance(tick, totals, previous_saw_all, doubted_until);
         if let Some(hour) = self.doubtful.filter(|_| !doubtful.is_empty()) {
-            self.hours.entry(hour).or_default().count(doubtful);
+            self.hours.entry(hour).or_default().count(doubtful, rules);
         }
 
         let hour = BillingHour::of(tick);
+        self.hours.entry(hour).or_default().note_tick(tick, rules, Missed::No);
         let counted = if hour.start() == tick && self.hours.contains_key(&hour.previous()) {
             hour.previous()
         } else {
             hour
         };
-        if let Some(usage) = self.hours.get_mut(&counted) {
-            usage.count(sure);
-        } else {
-            self.hours.entry(counted).or_default().count(sure);
-        }
+        self.hours.entry(counted).or_default().count(sure, rules);
 
         self.gauges = gauges;
         self.last_tick = Some(tick);
@@ -145,19 +143,20 @@ impl Tally {
         }
         self.plugin_state.clone_from(&measurement.state);
         let usage = self.hours.entry(hour).or_default();
-        usage.note_tick(tick, Missed::No);
         usage.note_origin(origin);
         usage.hold(&self.gauges, interval);
     }
 
-    /// Commits a missed tick: counters wait for the next one, gauges hold their last value for a while.
-    pub fn miss(&mut self, tick: Timestamp, interval: Interval) {
+    /// Commits a missed tick: counters wait for the next one, gauges of what is still sold hold their last value for a while.
+    pub fn miss(&mut self, tick: Timestamp, rules: Rules<'_>) {
+        let interval = rules.interval;
         let longest = SignedDuration::from_secs(i64::from(interval.seconds()) * GAUGE_HOLDS_FOR_TICKS);
         let holds = self.last_success.is_some_and(|last| tick.duration_since(last) <= longest);
         self.last_tick = Some(tick);
         let usage = self.hours.entry(BillingHour::of(tick)).or_default();
-        usage.note_tick(tick, Missed::Yes);
+        usage.note_tick(tick, rules, Missed::Yes);
         if holds {
+            self.gauges.retain(|(name, _), _| rules.dimensions.iter().any(|sold| &sold.name == name));
             usage.hold(&self.gauges, interval);
         }
     }

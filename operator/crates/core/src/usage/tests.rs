@@ -1,11 +1,12 @@
 use super::*;
-use crate::product::Fold;
+use crate::product::{Dimension, Fold, Interval, Rounding};
 
 const MINUTE: i64 = 60;
 
 struct Bench {
     tally: Tally,
     interval: Interval,
+    dimensions: Vec<Dimension>,
     start: Timestamp,
     ticks: i64,
 }
@@ -17,6 +18,7 @@ impl Bench {
         Self {
             tally: Tally::default(),
             interval: Interval::from_seconds(600).unwrap(),
+            dimensions: vec![dimension("d", Fold::Sum)],
             start: hour + SignedDuration::from_secs(minute * MINUTE),
             ticks: 0,
         }
@@ -30,12 +32,13 @@ impl Bench {
     fn tick(&mut self, readings: Vec<Reading>) {
         let tick = self.next();
         let measurement = Measurement { readings, ..Measurement::default() };
-        self.tally.commit(tick, self.interval, &measurement, &origin());
+        let rules = Rules { interval: self.interval, dimensions: &self.dimensions };
+        self.tally.commit(tick, rules, &measurement, &origin());
     }
 
     fn miss(&mut self) {
         let tick = self.next();
-        self.tally.miss(tick, self.interval);
+        self.tally.miss(tick, Rules { interval: self.interval, dimensions: &self.dimensions });
     }
 
     fn folded(&self, hour: &str, fold: Fold) -> String {
@@ -50,6 +53,10 @@ impl Bench {
             .sum();
         total.to_string()
     }
+}
+
+fn dimension(name: &str, fold: Fold) -> Dimension {
+    Dimension { name: name.parse().unwrap(), fold, rounding: Rounding::Carry, zero_records: false }
 }
 
 fn origin() -> TickOrigin {
@@ -173,7 +180,8 @@ fn a_new_source_after_an_incomplete_tick_is_a_baseline() {
     let tick = bench.next();
     let measurement = Measurement { readings: vec![counter("101", "a")], ..Measurement::default() };
     let incomplete = TickOrigin { is_complete: false, ..origin() };
-    bench.tally.commit(tick, bench.interval, &measurement, &incomplete);
+    let rules = Rules { interval: bench.interval, dimensions: &bench.dimensions };
+    bench.tally.commit(tick, rules, &measurement, &incomplete);
     bench.tick(vec![counter("102", "a"), counter("500", "b")]);
     assert_eq!(bench.folded("14", Fold::Sum), "2.000000");
 }
@@ -220,4 +228,52 @@ fn what_grew_since_before_the_end_of_a_doubtful_hour_counts_for_that_hour() {
     bench.tick(vec![counter("111", "a"), counter("205", "b"), counter("7", "c")]);
     assert_eq!(bench.folded("15", Fold::Sum), "15.000000");
     assert_eq!(bench.folded("16", Fold::Sum), "8.000000");
+}
+
+#[test]
+fn an_hour_keeps_the_dimensions_that_it_was_measured_by_as_they_were_at_first() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("1")]);
+    bench.dimensions = vec![dimension("e", Fold::Sum), dimension("d", Fold::Max)];
+    bench.tick(vec![gauge("1")]);
+    // What is sold no more stays as long as the hour has readings of it.
+    bench.dimensions = vec![dimension("f", Fold::Max)];
+    bench.tick(vec![]);
+    let (_, hour) = bench.tally.hours().next().unwrap();
+    assert_eq!(hour.measured_by(), [dimension("d", Fold::Sum), dimension("f", Fold::Max)]);
+}
+
+#[test]
+fn a_missed_tick_holds_no_gauge_of_what_is_sold_no_more() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("1")]);
+    bench.dimensions = vec![dimension("e", Fold::Sum)];
+    bench.miss();
+    assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
+}
+
+#[test]
+fn what_the_tick_at_an_hours_end_counts_is_known_to_that_hour() {
+    let mut bench = Bench::from_minute(50);
+    bench.tick(vec![]);
+    bench.dimensions = vec![dimension("e", Fold::Sum), dimension("d", Fold::Max)];
+    bench.tick(vec![counter("7", "a")]);
+    let (_, hour) = bench.tally.hours().next().unwrap();
+    assert_eq!(hour.measured_by(), [dimension("d", Fold::Sum)]);
+    let (_, next) = bench.tally.hours().last().unwrap();
+    assert_eq!(next.measured_by(), [dimension("e", Fold::Sum), dimension("d", Fold::Max)]);
+}
+
+#[test]
+fn a_checkpoint_of_an_older_version_still_loads_and_has_the_same_usage() {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![gauge("1")]);
+    let mut json = serde_json::to_value(&bench.tally).unwrap();
+    let hour = json.pointer_mut("/hours/0/1").unwrap().as_object_mut().unwrap();
+    assert!(hour.remove("measuredBy").is_some());
+    bench.tally = serde_json::from_value(json).unwrap();
+    assert_eq!(bench.tally.hours().next().unwrap().1.measured_by(), []);
+    assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
+    bench.tick(vec![gauge("1")]);
+    assert_eq!(bench.tally.hours().next().unwrap().1.measured_by(), bench.dimensions);
 }

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tollkeeper_core::{
     identity::Digest,
     plugin::{Plugin, PluginFailure, PluginHost, PluginLimits, Tick},
-    product::Interval,
+    product::{Interval, Rules},
     quantity::Quantity,
     reading::{LogLevel, Measurement},
     usage::{Tally, TickOrigin},
@@ -126,7 +126,8 @@ async fn a_flood_of_lines_is_kept_in_part_and_counted() {
 #[tokio::test]
 async fn a_counter_that_falls_is_a_reset_and_never_takes_usage_back() {
     let plugin = load(&host(Evaluation::Inline), &guest::named("falling-counter")).await.unwrap();
-    let (mut tally, interval) = (Tally::default(), Interval::from_seconds(60).unwrap());
+    let mut tally = Tally::default();
+    let rules = Rules { interval: Interval::from_seconds(60).unwrap(), dimensions: &[] };
     let mut state = Vec::new();
     for at in ["2026-11-21T14:57:00Z", "2026-11-21T14:58:00Z", "2026-11-21T14:59:00Z"] {
         let measured = plugin.measure(tick(at, &state), vec![]).await.unwrap();
@@ -134,7 +135,7 @@ async fn a_counter_that_falls_is_a_reset_and_never_takes_usage_back() {
         let digest = Digest::of(b"");
         let origin = TickOrigin { plugin: digest.clone(), inputs: digest, is_complete: true };
         let at: Timestamp = at.parse().unwrap();
-        tally.commit(at, interval, &measured, &origin);
+        tally.commit(at, rules, &measured, &origin);
     }
     // 9 is the baseline, 3 a reset and all of it an increase, 3 again none.
     let (_, hour) = tally.hours().last().unwrap();

@@ -1,9 +1,15 @@
+mod changes;
+mod departures;
 mod faults;
+mod late;
 mod plugins;
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -83,13 +89,23 @@ impl Plugin for Counting {
 struct Switched {
     checkpoints: MemoryCheckpoints,
     is_down: AtomicBool,
+    /// Bindings that do not exist any more, by UID.
+    gone: Mutex<BTreeSet<String>>,
     /// What the store's clock shows, if it tells.
     time: Mutex<Option<Timestamp>>,
+}
+
+impl Switched {
+    fn find(&self, binding: &Binding) -> Result<(), CheckpointError> {
+        let is_gone = self.gone.lock().unwrap().contains(&binding.uid);
+        if is_gone { Err(CheckpointError::Gone(binding.key.clone())) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
 impl Checkpoints for Switched {
     async fn load(&self, binding: &Binding) -> Result<Option<Tally>, CheckpointError> {
+        self.find(binding)?;
         self.checkpoints.load(binding).await
     }
 
@@ -97,6 +113,7 @@ impl Checkpoints for Switched {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(CheckpointError::Unavailable("scripted".to_owned()));
         }
+        self.find(binding)?;
         self.checkpoints.save(binding, checkpoint).await?;
         Ok(Saved { at: *self.time.lock().unwrap() })
     }
@@ -222,69 +239,4 @@ async fn an_hour_is_sealed_five_minutes_after_its_end_with_the_tick_at_its_end()
     let reports = bench.reports().await;
     assert_eq!((reports.len(), bench.sealed().await), (1, 9));
     assert_eq!((reports[0].report.body.evidence.ticks, reports[0].report.body.evidence.missed), (6, 0));
-}
-
-#[tokio::test]
-async fn expired_usage_is_carried_by_the_next_seal_and_by_no_other() {
-    let mut bench = Bench::new();
-    for (time, total) in [("14:00", 100), ("14:10", 104), ("15:00", 104), ("15:05", 104)] {
-        bench.at(time, total).await;
-    }
-    let first = bench.reports().await.remove(0);
-    let expired = first.settlement.records[0].clone().expired();
-    let settlement = first.settlement.clone().with(expired);
-    bench.house.ledger.compare_and_swap(&first, &settlement).await.unwrap();
-    for (time, total) in [("15:10", 105), ("16:00", 105), ("16:05", 105), ("16:10", 106), ("17:00", 106)] {
-        bench.at(time, total).await;
-    }
-    bench.at("17:05", 106).await;
-    let reports = bench.reports().await;
-    let quantities: Vec<u32> = reports.iter().map(|entry| entry.report.body.records[0].quantity).collect();
-    assert_eq!(quantities, [4, 5, 1]);
-    assert_eq!(reports[0].settlement.records[0].state, RecordState::CarriedForward);
-}
-
-#[tokio::test]
-async fn held_usage_that_a_person_releases_is_carried_whatever_the_policy_says_and_however_late() {
-    let mut bench = Bench::new();
-    bench.meter.product.policy.late = LatePolicy::Hold;
-    for (time, total) in [("14:00", 100), ("14:10", 104), ("15:00", 104), ("15:05", 104)] {
-        bench.at(time, total).await;
-    }
-    let first = bench.reports().await.remove(0);
-    let held = first.settlement.records[0].clone().expired().under(LatePolicy::Hold);
-    assert_eq!(held.state, RecordState::Held);
-    let author = Author {
-        name: "alice".into(),
-        is_verified: true,
-        reason: "the buyer agrees".into(),
-        at: bench.clock.now(),
-    };
-    let released = held.decided(&Wish::Release { accepts_second_charge: false }, &author).unwrap();
-    let settlement = first.settlement.clone().with(released);
-    bench.house.ledger.compare_and_swap(&first, &settlement).await.unwrap();
-    // Four days later: far beyond the hours in which usage becomes late by itself.
-    *bench.clock.0.lock().unwrap() = "2026-11-25T15:50:00Z".parse().unwrap();
-    bench.meter.turn(&bench.house).await;
-    *bench.clock.0.lock().unwrap() = "2026-11-25T17:06:00Z".parse().unwrap();
-    bench.meter.turn(&bench.house).await;
-    let reports = bench.reports().await;
-    let carried: Vec<_> =
-        reports.iter().flat_map(|entry| &entry.report.body.records[0].carried_from).collect();
-    assert_eq!(carried.len(), 1);
-    assert_eq!((carried[0].hour, carried[0].quantity), (first.report.body.hour, Quantity::from_units(4)));
-    assert_eq!(reports[0].settlement.records[0].state, RecordState::CarriedForward);
-    assert_eq!(reports[0].settlement.records[0].decisions.len(), 1);
-}
-
-#[tokio::test]
-async fn a_binding_that_is_deleted_has_no_further_ticks_and_its_hour_is_still_sealed() {
-    let mut bench = Bench::new();
-    bench.at("14:00", 100).await;
-    bench.at("14:10", 104).await;
-    bench.meter.set_bindings(vec![(binding(), true)], bench.clock.now());
-    bench.at("14:20", 150).await;
-    bench.at("15:05", 150).await;
-    assert_eq!(bench.sealed().await, 4);
-    assert!(!bench.meter.all_progress()[&binding().key].has_open_hours);
 }
