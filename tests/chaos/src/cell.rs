@@ -277,6 +277,8 @@ pub enum Happening {
     EdgeRepeated,
     /// The vendor publishes another plugin.
     NewPlugin,
+    /// The vendor takes a dimension out of the product, and back in more than an hour later.
+    DimensionGone,
     /// The buyer is not entitled for so many seconds.
     NotEntitled(u32),
     /// A source starts again at zero.
@@ -289,7 +291,7 @@ pub enum Happening {
 
 impl Happening {
     /// All of them. The lengths are those of `ledger.md`'s matrix.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ApiServerDown(1),
         Self::ApiServerDown(300),
         Self::ApiServerDown(5 * 3600),
@@ -309,6 +311,7 @@ impl Happening {
         Self::EdgeSkipped,
         Self::EdgeRepeated,
         Self::NewPlugin,
+        Self::DimensionGone,
         Self::NotEntitled(3600),
         Self::NotEntitled(20 * 3600),
         Self::CounterReset,

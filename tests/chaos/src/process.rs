@@ -153,7 +153,7 @@ impl Process {
             term: term.clone(),
         };
         let settler = Settler::new(Sender { pod: Mutant::claimant(world.mutant, pod), epoch });
-        let product = product(&world.schedule.setting);
+        let product = product(&world.schedule.setting, world.state().is_narrow);
         let policies: Policies = [(product.key.clone(), product.policy)].into_iter().collect();
         let (assignment, assigned) = watch::channel(assigned(product, &hand, plugin));
         let (roster, sealed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
@@ -217,6 +217,12 @@ impl Process {
         self.assignment.send_modify(|assignment| assignment.plugin = loaded);
     }
 
+    /// Hands it the product as it is now.
+    pub(crate) fn take_product(&self, is_narrow: bool) {
+        let product = product(&self.hand.world.schedule.setting, is_narrow);
+        self.assignment.send_modify(|assignment| assignment.product = product);
+    }
+
     /// What its own guard has found broken.
     pub(crate) fn breach(&self) -> Option<&str> {
         let found = self.attention.iter().find(|finding| finding.reason == "InvariantBroken");
@@ -234,12 +240,13 @@ pub(crate) fn product_key() -> ObjectKey {
     ObjectKey::new("vecdb", "vecdb")
 }
 
-fn product(setting: &Setting) -> Product {
+fn product(setting: &Setting, is_narrow: bool) -> Product {
     let dimension = |name: &str, fold| {
         let name = name.parse().ok()?;
         Some(Dimension { name, fold, rounding: setting.rounding, zero_records: setting.zero_records })
     };
-    let dimensions = [dimension(GAUGE, Fold::TimeWeighted), dimension(COUNTER, Fold::Sum)];
+    let counter = dimension(COUNTER, Fold::Sum).filter(|_| !is_narrow);
+    let dimensions = [dimension(GAUGE, Fold::TimeWeighted), counter];
     Product {
         key: product_key(),
         code: code(),

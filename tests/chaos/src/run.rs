@@ -21,12 +21,6 @@ const AFTERMATH: SignedDuration = SignedDuration::from_hours(9);
 /// As long as the elector trusts a lease that it does not hear of any more.
 const TENURE: SignedDuration = SignedDuration::from_secs(10);
 
-/// How far a clock steps at an hour's edge.
-const EDGE_STEP: SignedDuration = SignedDuration::from_mins(2);
-
-/// How long a process clock is off.
-const SKEWED_FOR: SignedDuration = SignedDuration::from_mins(30);
-
 /// What came of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
@@ -52,6 +46,7 @@ enum Event {
     Start { pod: String, is_forced: bool },
     EndTerm(usize),
     ClockIsRight,
+    DimensionReturns,
 }
 
 struct Stage {
@@ -123,6 +118,8 @@ fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
     BillingHour::of(end).end() - SignedDuration::from_mins(10)
 }
 
+mod happen;
+
 impl Stage {
     /// Whether everything came to a stop before the end.
     fn play(&mut self, end: Timestamp) -> bool {
@@ -167,6 +164,7 @@ impl Stage {
                     }
                 }
                 Event::ClockIsRight => self.world.state().skew = SignedDuration::ZERO,
+                Event::DimensionReturns => self.edit_product(false),
             }
         }
         self.processes.iter().for_each(Process::wake);
@@ -181,65 +179,6 @@ impl Stage {
             self.end_terms(now + TENURE);
             self.start(&pod);
         }
-    }
-
-    fn happen(&mut self, happening: Happening, now: Timestamp) {
-        self.world.state().fired.push(Cell::On(happening));
-        let after = |seconds: u32| now + SignedDuration::from_secs(i64::from(seconds));
-        match happening {
-            Happening::ApiServerDown(seconds) => {
-                let mut state = self.world.state();
-                state.api_down_until = state.api_down_until.max(after(seconds));
-            }
-            Happening::AwsDown(seconds) => {
-                let mut state = self.world.state();
-                state.aws_down_until = state.aws_down_until.max(after(seconds));
-            }
-            Happening::ConflictStorm(seconds) => self.world.state().contended_until = after(seconds),
-            Happening::Throttled(seconds) => self.world.state().throttled_until = after(seconds),
-            Happening::NotEntitled(seconds) => self.world.state().not_entitled_until = after(seconds),
-            Happening::SecondLeader => {
-                let pod = self.new_pod();
-                self.agenda.push((now, Event::Start { pod, is_forced: true }));
-            }
-            Happening::Restart(successor) => {
-                self.processes.iter().for_each(|process| process.stop.cancel());
-                let pod = self.pod_after(successor);
-                let soon = after(20);
-                self.agenda.push((soon, Event::Start { pod, is_forced: false }));
-            }
-            Happening::ClockAhead => self.skew(SignedDuration::from_hours(1), now),
-            Happening::ClockBehind => self.skew(SignedDuration::from_hours(-1), now),
-            Happening::EdgeSkipped => self.skew(EDGE_STEP, now),
-            Happening::EdgeRepeated => self.skew(-EDGE_STEP, now),
-            Happening::NewPlugin => {
-                self.plugin += 1;
-                self.processes.iter().for_each(|process| process.take_plugin(self.plugin));
-            }
-            Happening::CounterReset => {
-                let mut state = self.world.state();
-                self.lost_in_resets += state.workload.counted(Timestamp::UNIX_EPOCH, now);
-                state.workload.reset_a_source(now);
-            }
-            Happening::NewSource => self.world.state().workload.add_a_source(now),
-            Happening::Restored(successor) => self.restore(successor, now),
-        }
-    }
-
-    /// Puts the newest backup back that is old enough. Whoever worked on the store is gone with it.
-    fn restore(&mut self, successor: Successor, now: Timestamp) {
-        let oldest = self.backups.iter().find(|backup| backup.is_old(now)).or_else(|| self.backups.first());
-        let Some(backup) = oldest else { return };
-        backup.put_back(&self.world);
-        self.processes.clear();
-        let pod = self.pod_after(successor);
-        let start = now + SignedDuration::from_secs(20);
-        self.agenda.push((start, Event::Start { pod, is_forced: false }));
-    }
-
-    fn skew(&mut self, skew: SignedDuration, now: Timestamp) {
-        self.world.state().skew = skew;
-        self.agenda.push((now + SKEWED_FOR, Event::ClockIsRight));
     }
 
     /// Whether a process ended, died or was suspended.

@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) aws_down_until: Timestamp,
     pub(crate) throttled_until: Timestamp,
     pub(crate) not_entitled_until: Timestamp,
+    /// Whether the product sells the gauge only.
+    pub(crate) is_narrow: bool,
     /// How far the processes' clocks are off.
     pub(crate) skew: SignedDuration,
     /// What has to happen to processes, by their number.
@@ -115,6 +117,7 @@ impl World {
                 aws_down_until: start,
                 throttled_until: start,
                 not_entitled_until: start,
+                is_narrow: false,
                 skew: SignedDuration::ZERO,
                 orders: Vec::new(),
                 trace: Vec::new(),

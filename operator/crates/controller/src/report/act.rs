@@ -29,7 +29,7 @@ impl Settler {
         }
         let entry = match &plan.write {
             Some(settlement) => teller.ledger.compare_and_swap(&entry, settlement).await?,
-            None => entry,
+            None => unchanged(teller, entry).await?,
         };
         for record in plan.write.iter().flat_map(|settlement| &settlement.records) {
             log_state(&entry, record);
@@ -126,6 +126,17 @@ impl Settler {
             }
         }
         settlement
+    }
+}
+
+/// The report, if it is still as it was read. An attempt is repeated without a write, which would have shown that: the read may
+/// have been an old one, and somebody may have settled the record or decided about it since.
+async fn unchanged(teller: &Teller, entry: Entry) -> Result<Entry, LedgerError> {
+    let key = entry.key();
+    match teller.ledger.get(&key).await? {
+        Some(now) if now.version == entry.version => Ok(entry),
+        Some(_) => Err(LedgerError::Stale(key)),
+        None => Err(LedgerError::Gone(key)),
     }
 }
 

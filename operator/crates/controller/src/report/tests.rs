@@ -76,6 +76,8 @@ struct Failing {
     /// What a scan shows beside the reports.
     damaged: Mutex<Vec<Damage>>,
     unread: Mutex<BTreeMap<String, LedgerError>>,
+    /// What the next scan shows instead of what is there.
+    outdated: Mutex<Option<Entry>>,
 }
 
 #[async_trait]
@@ -104,6 +106,9 @@ impl Ledger for Failing {
     }
 
     async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
+        if let Some(outdated) = self.outdated.lock().unwrap().take() {
+            return Ok(Scan { open: vec![outdated], ..Scan::default() });
+        }
         let open = self.ledger.scan_unsettled().await?.open;
         let (damaged, unread) = (self.damaged.lock().unwrap().clone(), self.unread.lock().unwrap().clone());
         let is_read = |entry: &Entry| !unread.contains_key(&entry.namespace);
@@ -228,6 +233,18 @@ async fn an_outcome_that_could_not_be_written_is_written_when_the_term_ends() {
     stage.settler = pod("b");
     stage.turn().await;
     assert_eq!((stage.sent(), stage.state().await), (1, RecordState::Accepted));
+}
+
+#[tokio::test]
+async fn an_attempt_is_not_repeated_for_a_record_that_an_old_read_shows_as_open() {
+    let mut stage = Stage::with([Outcome::Unknown(refusal()), accepted()], Failing::default()).await;
+    let turn = stage.turn().await;
+    let entry = stage.ledger.scan_unsettled().await.unwrap().open.remove(0);
+    let turn = stage.turn_after(&turn).await;
+    assert_eq!((stage.sent(), stage.state().await), (2, RecordState::Accepted));
+    *stage.ledger.outdated.lock().unwrap() = Some(entry);
+    stage.turn_after(&turn).await;
+    assert_eq!((stage.sent(), stage.state().await), (2, RecordState::Accepted));
 }
 
 #[tokio::test]
