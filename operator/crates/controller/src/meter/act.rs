@@ -17,7 +17,7 @@ use tollkeeper_core::{
     quantity::Quantity,
     recording::Seal,
     report::SealedReport,
-    settlement::{RecordState, RecordStatus, Settlement},
+    settlement::{RecordState, Settlement},
     usage::HourUsage,
 };
 
@@ -290,16 +290,16 @@ impl Meter {
         recorder.sealed(&self.product.key, hour, seal);
     }
 
-    /// From which hour on reports decide what is late: all those that may carry a record which a person has released are
-    /// among them, however long the person has taken.
+    /// From which hour on reports decide what is late: all those that may carry an expired record are among them, however
+    /// long an outage was or a person has taken.
     async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
         let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
         let open = house.ledger.scan_unsettled().await?;
-        let released = open.iter().filter(|entry| {
+        let expired = open.iter().filter(|entry| {
             entry.product() == self.product.key
-                && entry.settlement.records.iter().any(RecordStatus::is_released)
+                && entry.settlement.records.iter().any(|record| record.state == RecordState::Expired)
         });
-        Ok(released.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
+        Ok(expired.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }
 
     fn note_sealed(&self, entry: &Entry) {
