@@ -279,6 +279,8 @@ pub enum Happening {
     NewPlugin,
     /// The vendor takes a dimension out of the product, and back in more than an hour later.
     DimensionGone,
+    /// A binding cannot be used for more than an hour, as after an older one was made to overlap with it.
+    BindingGone,
     /// The buyer is not entitled for so many seconds.
     NotEntitled(u32),
     /// A source starts again at zero.
@@ -291,10 +293,11 @@ pub enum Happening {
 
 impl Happening {
     /// All of them. The lengths are those of `ledger.md`'s matrix.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::ApiServerDown(1),
         Self::ApiServerDown(300),
         Self::ApiServerDown(5 * 3600),
+        Self::ApiServerDown(50 * 3600),
         Self::AwsDown(600),
         Self::AwsDown(5 * 3600),
         Self::AwsDown(7 * 3600),
@@ -312,6 +315,7 @@ impl Happening {
         Self::EdgeRepeated,
         Self::NewPlugin,
         Self::DimensionGone,
+        Self::BindingGone,
         Self::NotEntitled(3600),
         Self::NotEntitled(20 * 3600),
         Self::CounterReset,
@@ -363,7 +367,10 @@ impl Cell {
 impl Cell {
     /// Whether it takes a run of several days to meet it.
     pub fn takes_days(self) -> bool {
-        matches!(self, Self::At(step, _) if Step::BOOKS.contains(&step))
+        match self {
+            Self::At(step, _) => Step::BOOKS.contains(&step),
+            Self::On(happening) => matches!(happening, Happening::ApiServerDown(86_400..)),
+        }
     }
 }
 

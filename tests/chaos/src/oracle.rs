@@ -46,7 +46,8 @@ pub(crate) struct Oracle {
     last_tick: Option<Timestamp>,
     /// By binding, the last tick that its first durable checkpoint knows, and the last tick that its newest one does.
     checkpoints: BTreeMap<String, (Timestamp, Timestamp)>,
-    /// A source was away before a durable checkpoint could know it: its baseline is what it shows when it is back.
+    /// A source was away before a durable checkpoint could know it: its baseline is what it shows when it is back. Or its binding
+    /// was unknown to a process.
     has_hidden_source: bool,
     /// Reports with a record that needs a person.
     needy: BTreeSet<ObjectKey>,
@@ -71,6 +72,11 @@ impl Oracle {
     /// One source of a binding does not answer.
     pub(crate) fn note_absence(&mut self, binding: &str) {
         self.has_hidden_source |= !self.checkpoints.contains_key(binding);
+    }
+
+    /// A process starts that does not know of a binding.
+    pub(crate) fn note_unknown_binding(&mut self) {
+        self.has_hidden_source = true;
     }
 
     pub(crate) fn note_checkpoint(&mut self, binding: &Binding, tally: &Tally, now: Timestamp) {

@@ -223,6 +223,11 @@ impl Process {
         self.assignment.send_modify(|assignment| assignment.product = product);
     }
 
+    /// Hands it the bindings that can be used now.
+    pub(crate) fn take_bindings(&self, is_unbound: bool) {
+        self.assignment.send_modify(|assignment| assignment.bindings = bindings(is_unbound));
+    }
+
     /// What its own guard has found broken.
     pub(crate) fn breach(&self) -> Option<&str> {
         let found = self.attention.iter().find(|finding| finding.reason == "InvariantBroken");
@@ -292,17 +297,24 @@ fn loaded(hand: &Hand, plugin: u32) -> LoadedPlugin {
 }
 
 fn assigned(product: Product, hand: &Hand, plugin: u32) -> Assignment {
-    let bindings = NAMESPACES.map(|namespace| {
+    Assignment {
+        cluster: "cluster".to_owned(),
+        product,
+        plugin: loaded(hand, plugin),
+        bindings: bindings(hand.world.state().is_unbound),
+    }
+}
+
+/// The bindings that can be used.
+fn bindings(is_unbound: bool) -> Vec<(Binding, bool)> {
+    let namespaces =
+        NAMESPACES.iter().copied().filter(|namespace| !is_unbound || *namespace != NAMESPACES[1]);
+    let bindings = namespaces.map(|namespace| {
         let workload =
             BoundWorkload { namespaces: vec![namespace.to_owned()], selector: Selector::default() };
         let tags = TagSet::new([("Team".to_owned(), namespace.to_owned())]).unwrap_or_default();
         let key = ObjectKey::new(namespace, namespace);
         (Binding { key, uid: namespace.to_owned(), workload, tags }, false)
     });
-    Assignment {
-        cluster: "cluster".to_owned(),
-        product,
-        plugin: loaded(hand, plugin),
-        bindings: bindings.into(),
-    }
+    bindings.collect()
 }

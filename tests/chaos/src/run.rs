@@ -47,6 +47,7 @@ enum Event {
     EndTerm(usize),
     ClockIsRight,
     DimensionReturns,
+    BindingReturns,
 }
 
 struct Stage {
@@ -165,6 +166,7 @@ impl Stage {
                 }
                 Event::ClockIsRight => self.world.state().skew = SignedDuration::ZERO,
                 Event::DimensionReturns => self.edit_product(false),
+                Event::BindingReturns => self.edit_bindings(false),
             }
         }
         self.processes.iter().for_each(Process::wake);
@@ -239,6 +241,12 @@ impl Stage {
     fn start(&mut self, pod: &str) {
         let process = Process::start(&self.world, self.started, pod, self.plugin);
         self.world.trace(format_args!("process {} starts in {pod}", self.started));
+        let mut state = self.world.state();
+        if state.is_unbound {
+            // It does not know of a binding that cannot be used, so what is open of it is sealed without.
+            state.oracle.note_unknown_binding();
+        }
+        drop(state);
         self.started += 1;
         self.processes.push(process);
     }

@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) not_entitled_until: Timestamp,
     /// Whether the product sells the gauge only.
     pub(crate) is_narrow: bool,
+    /// Whether one of the bindings cannot be used.
+    pub(crate) is_unbound: bool,
     /// How far the processes' clocks are off.
     pub(crate) skew: SignedDuration,
     /// What has to happen to processes, by their number.
@@ -118,6 +120,7 @@ impl World {
                 throttled_until: start,
                 not_entitled_until: start,
                 is_narrow: false,
+                is_unbound: false,
                 skew: SignedDuration::ZERO,
                 orders: Vec::new(),
                 trace: Vec::new(),

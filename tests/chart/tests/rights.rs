@@ -74,7 +74,7 @@ fn the_cluster_wide_role_grants_what_the_code_needs_and_no_more() {
 fn nobody_may_decide_about_records_until_somebody_says_so() {
     let objects = rendered(&[]);
     let role = named(&objects, "ClusterRole", "", "toll-tollkeeper-decide");
-    let needed = expected(&[("tollkeeper.dev", "usagereports", &["get", "patch"])]);
+    let needed = expected(&[("tollkeeper.dev", "usagereports", &["get", "list", "patch"])]);
     assert_eq!(rights(role), needed);
     let labels = role["metadata"]["labels"].as_object().unwrap();
     assert!(labels.keys().all(|label| !label.contains("aggregate-to")), "{labels:?}");

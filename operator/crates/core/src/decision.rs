@@ -211,7 +211,10 @@ impl RecordStatus {
                     && record_id.bytes().all(|byte| byte.is_ascii_graphic());
                 if fits { Ok(RecordState::Accepted) } else { Err(IllegalDecision::RecordId) }
             }
-            (RecordState::Ambiguous | RecordState::Held, Wish::WriteOff) => Ok(RecordState::WrittenOff),
+            // An expired record waits for a report that carries it, and there may be none any more.
+            (RecordState::Ambiguous | RecordState::Held | RecordState::Expired, Wish::WriteOff) => {
+                Ok(RecordState::WrittenOff)
+            }
             (RecordState::Ambiguous, Wish::Release { accepts_second_charge: true }) => {
                 Ok(RecordState::Sealed)
             }

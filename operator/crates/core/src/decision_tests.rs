@@ -52,6 +52,7 @@ fn only_these_moves_are_legal() {
         (Ambiguous, resolve, Accepted),
         (Ambiguous, write_off.clone(), WrittenOff),
         (Ambiguous, release_twice.clone(), Sealed),
+        (Expired, write_off.clone(), WrittenOff),
         (Held, write_off, WrittenOff),
         (Held, release, Expired),
         (Held, release_twice, Expired),

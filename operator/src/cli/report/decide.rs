@@ -7,8 +7,8 @@ use serde_json::json;
 use tollkeeper_core::{
     decision::{Author, Decision, Wish},
     identity::{DimensionName, ObjectKey},
-    ledger::{Entry, Ledger as _, LedgerError},
-    settlement::RecordStatus,
+    ledger::{Entry, Ledger, LedgerError},
+    settlement::{RecordState, RecordStatus},
 };
 
 use super::{block_on, place::Place};
@@ -127,6 +127,9 @@ impl Subject {
             at: clock.now(),
         };
         let decided = record.decided(wish, &author).map_err(Failure::new)?;
+        if record.state == RecordState::Expired {
+            self.refuse_what_is_carried(&ledger, &entry).await?;
+        }
         let settlement = entry.settlement.clone().with(decided);
         let written = ledger.compare_and_swap(&entry, &settlement).await.map_err(|error| match error {
             LedgerError::Stale(_) => {
@@ -135,6 +138,19 @@ impl Subject {
             other => Failure::new(format!("the decision was not written: {other}")),
         })?;
         Ok((record, self.record(&written)?))
+    }
+
+    /// A report that carries an expired record is created before the record says so.
+    async fn refuse_what_is_carried(&self, ledger: &impl Ledger, entry: &Entry) -> Result<(), Failure> {
+        let hour = entry.report.body.hour;
+        let later = ledger.history(&entry.product(), hour).await.map_err(Failure::new)?;
+        let carrier = later.iter().find(|later| {
+            let record = later.report.record(&self.dimension);
+            record.is_some_and(|record| record.carried_from.iter().any(|from| from.hour == hour))
+        });
+        carrier.map_or(Ok(()), |carrier| {
+            Err(Failure::new(format!("{} is billed with {}", self.dimension, carrier.key())))
+        })
     }
 
     fn record(&self, entry: &Entry) -> Result<RecordStatus, Failure> {

@@ -14,6 +14,9 @@ const SKEWED_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// For how long a dimension is sold no more: over one or two hours' edges.
 const DIMENSION_GONE_FOR: SignedDuration = SignedDuration::from_mins(75);
 
+/// For how long a binding cannot be used, the same.
+const BINDING_GONE_FOR: SignedDuration = SignedDuration::from_mins(80);
+
 impl Stage {
     pub(super) fn happen(&mut self, happening: Happening, now: Timestamp) {
         self.world.state().fired.push(Cell::On(happening));
@@ -52,6 +55,10 @@ impl Stage {
                 self.edit_product(true);
                 self.agenda.push((now + DIMENSION_GONE_FOR, Event::DimensionReturns));
             }
+            Happening::BindingGone => {
+                self.edit_bindings(true);
+                self.agenda.push((now + BINDING_GONE_FOR, Event::BindingReturns));
+            }
             Happening::CounterReset => {
                 let mut state = self.world.state();
                 self.lost_in_resets += state.workload.counted(Timestamp::UNIX_EPOCH, now);
@@ -82,5 +89,11 @@ impl Stage {
     pub(super) fn edit_product(&mut self, is_narrow: bool) {
         self.world.state().is_narrow = is_narrow;
         self.processes.iter().for_each(|process| process.take_product(is_narrow));
+    }
+
+    /// One of the bindings cannot be used, or can again.
+    pub(super) fn edit_bindings(&mut self, is_unbound: bool) {
+        self.world.state().is_unbound = is_unbound;
+        self.processes.iter().for_each(|process| process.take_bindings(is_unbound));
     }
 }

@@ -72,9 +72,6 @@ pub fn open_hours(observed: &Observed) -> Option<(&'static str, String)> {
     }
     let key = &observed.subject.key;
     let progress = observed.progress.as_ref();
-    if progress.is_some_and(|progress| progress.overlapping.contains_key(key)) {
-        return None;
-    }
     match progress.and_then(|progress| progress.bindings.get(key)) {
         Some(binding) if binding.has_open_hours => {
             let hour = binding.last_hour.map(|hour| format!(" ({hour})")).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::{Checkpoint, CheckpointError, Saved},
     hour::BillingHour,
     identity::ObjectKey,
     ledger::{Created, Entry, LedgerError},
@@ -17,13 +17,13 @@ use tollkeeper_core::{
     quantity::Quantity,
     recording::Seal,
     report::SealedReport,
-    settlement::{RecordState, RecordStatus, Settlement},
+    settlement::{RecordState, Settlement},
     usage::HourUsage,
 };
 
 use crate::rollback;
 
-use super::{CHECKPOINT_INTERVAL, Chain, Finding, House, Meter, RETRY, doubt::SecondOpinion};
+use super::{CHECKPOINT_INTERVAL, Chain, Duty, Finding, House, Meter, RETRY, doubt::SecondOpinion};
 
 /// How far back late usage is looked for: it expires within six hours, and this leaves two days for outages.
 const LATE_LOOKBACK: SignedDuration = SignedDuration::from_hours(48);
@@ -38,14 +38,15 @@ impl Meter {
                     self.mark_carried(house, &history).await;
                     self.chain =
                         Some(Chain { last: history.into_iter().next_back().map(|entry| entry.report) });
+                    self.forget_sealed();
                 }
                 Err(error) => return self.note_storage(&Finding::new(error.reason(), error)),
             }
         }
         let rollback = house.marks.of(&self.product.key).rollback();
-        let sealed = self.chain.as_ref().and_then(|chain| chain.last.as_ref()).map(|report| report.body.hour);
-        let mut problem = None;
-        for metered in self.bindings.values_mut().filter(|metered| !metered.restored) {
+        let sealed = self.sealed();
+        let (mut problem, mut gone) = (None, Vec::new());
+        for (key, metered) in self.bindings.iter_mut().filter(|(_, metered)| !metered.restored) {
             match house.checkpoints.load(&metered.binding).await {
                 Ok(tally) => {
                     metered.tally = tally.unwrap_or_default();
@@ -64,14 +65,29 @@ impl Meter {
                         last_tick = metered.tally.last_tick().map(tracing::field::display), "metering starts"
                     );
                 }
+                Err(CheckpointError::Gone(_)) if metered.duty == Duty::Farewell => gone.push(key.clone()),
                 // A binding that is gone is taken off the roster by whoever watches bindings.
                 Err(CheckpointError::Gone(_)) => {}
                 Err(error) => problem = Some(Finding::new(error.reason(), error)),
             }
         }
+        self.bindings.retain(|key, _| !gone.contains(key));
         if let Some(problem) = problem {
             self.note_storage(&problem);
         }
+    }
+
+    /// What another process has sealed while this one was superseded is over, also of bindings that are gone.
+    fn forget_sealed(&mut self) {
+        let Some(sealed) = self.sealed() else { return };
+        for metered in self.bindings.values_mut().filter(|metered| metered.restored) {
+            metered.tally.forget_through(sealed);
+        }
+    }
+
+    /// The last hour that is known to have a report.
+    pub(super) fn sealed(&self) -> Option<BillingHour> {
+        self.chain.as_ref().and_then(|chain| chain.last.as_ref()).map(|report| report.body.hour)
     }
 
     /// What the ledger shows of the product, after it has been compared with what is known to have been sent.
@@ -111,6 +127,12 @@ impl Meter {
                     metered.unsaved = false;
                     self.chain = None;
                     problem = Some(Finding::new(error.reason(), error));
+                }
+                // Nobody asks for it and nobody can read it again: what is in memory is all there is, and is sealed. The
+                // store has not told the time.
+                Err(CheckpointError::Gone(_)) if metered.duty == Duty::Farewell => {
+                    metered.unsaved = false;
+                    opinion = opinion.or(Some(SecondOpinion::new(now, now, Saved::default())));
                 }
                 Err(error) => problem = Some(Finding::new(error.reason(), error)),
             }
@@ -156,7 +178,7 @@ impl Meter {
         self.chain.is_some()
             && self.bindings.values().all(|metered| {
                 metered.restored
-                    && (metered.ending
+                    && (metered.duty != Duty::Ticks
                         || metered.first_tick > last
                         || metered.tally.last_tick().is_some_and(|tick| tick >= last))
             })
@@ -178,6 +200,7 @@ impl Meter {
         let late = late_usage(&history, self.product.policy.late, &mark);
         let plan = self.plan_seal(&house.cluster, hour, previous.as_ref(), &late);
         let mut outcome = None;
+        let mut finding = Finding::unknown(hour, &plan.unknown);
         if let Some(report) = plan.report {
             let settlement = Settlement::of(&report, self.product.mode);
             // A report of such an hour was there before: it is new only because it was lost.
@@ -190,7 +213,7 @@ impl Meter {
                         entry
                     }
                     Created::Existing(entry) => {
-                        self.note_existing(&entry, &report);
+                        finding = finding.or_else(|| Finding::otherwise(&entry.report, &report));
                         entry
                     }
                 };
@@ -201,6 +224,10 @@ impl Meter {
         }
         self.mark_carried(house, &history).await;
         self.record_seal(hour, &house.cluster, previous, late, outcome);
+        if let Some(Finding { reason, message }) = &finding {
+            tracing::warn!(product = %self.product.key, reason, message, "an hour is not what was measured");
+        }
+        self.findings.sealed = finding;
         self.findings.dropped_tag_keys = plan.dropped_keys;
         for metered in self.bindings.values_mut() {
             metered.unsaved |= metered.tally.hour(hour).is_some();
@@ -258,22 +285,22 @@ impl Meter {
         report: Option<SealedReport>,
     ) {
         let Some(recorder) = &self.recorder else { return };
-        let bindings = self.bindings.keys().map(|key| key.name.clone()).collect();
+        let bindings = self.bindings.keys().map(|(key, _)| key.name.clone()).collect();
         let seal = Seal { cluster: cluster.to_owned(), previous, late, bindings, report };
         recorder.sealed(&self.product.key, hour, seal);
     }
 
-    /// From which hour on reports decide what is late: all those that may carry a record which a person has released are
-    /// among them, however long the person has taken.
+    /// From which hour on reports decide what is late: all those that may carry an expired record are among them, however
+    /// long an outage was or a person has taken.
     async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
         let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
         let scan = house.ledger.scan_unsettled().await?;
         scan.check(&self.product.key.namespace)?;
-        let released = scan.open.iter().filter(|entry| {
+        let expired = scan.open.iter().filter(|entry| {
             entry.product() == self.product.key
-                && entry.settlement.records.iter().any(RecordStatus::is_released)
+                && entry.settlement.records.iter().any(|record| record.state == RecordState::Expired)
         });
-        Ok(released.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
+        Ok(expired.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }
 
     fn note_sealed(&self, entry: &Entry) {
@@ -281,16 +308,6 @@ impl Meter {
             tracing::info!(
                 report = %entry.key(), dimension = %record.dimension, quantity = record.quantity,
                 measured = %record.measured, remainder = %record.remainder, "sealed"
-            );
-        }
-    }
-
-    /// The hour was sealed before a crash, or by another process: what is in the ledger holds.
-    fn note_existing(&self, entry: &Entry, planned: &SealedReport) {
-        if entry.report != *planned {
-            tracing::warn!(
-                report = %entry.key(), sealed = %entry.report.hash, planned = %planned.hash,
-                "this hour was sealed with other numbers; they hold"
             );
         }
     }

@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollkeeper_core::{hour::BillingHour, identity::Digest};
+use tollkeeper_core::{
+    hour::BillingHour,
+    identity::{Digest, DimensionName},
+    quantity::Quantity,
+    report::{SealedRecord, SealedReport},
+};
 
 use super::Successor;
 
@@ -26,6 +31,8 @@ pub struct Findings {
     pub missed: BTreeMap<String, Finding>,
     /// What keeps usage from being saved or sealed.
     pub storage: Option<Finding>,
+    /// What is wrong with the hour that was sealed last.
+    pub sealed: Option<Finding>,
     /// Why the time is in doubt.
     pub clock: Option<Finding>,
     /// Tag keys for which the last sealed hour had no room.
@@ -44,4 +51,41 @@ impl Finding {
     pub(crate) fn new(reason: &'static str, message: impl ToString) -> Self {
         Self { reason, message: message.to_string() }
     }
+
+    /// Usage that no record holds, because nobody knows how it is folded.
+    pub(super) fn unknown(hour: BillingHour, dimensions: &BTreeSet<DimensionName>) -> Option<Self> {
+        let names = named(dimensions)?;
+        let message = format!(
+            "the hour {hour} has usage of {names}, which an older version has measured and the product has no more: it is not billed"
+        );
+        Some(Self { reason: "UsageUnknown", message })
+    }
+
+    /// The hour was sealed before a crash, or by another process: what is in the ledger holds. Late usage that it does not carry
+    /// is carried by the next one.
+    pub(super) fn otherwise(sealed: &SealedReport, planned: &SealedReport) -> Option<Self> {
+        let own = |report: &SealedReport| -> BTreeMap<DimensionName, Quantity> {
+            let of = |record: &SealedRecord| {
+                record.measured.saturating_sub(record.carried_from.iter().map(|from| from.quantity).sum())
+            };
+            report.body.records.iter().map(|record| (record.dimension.clone(), of(record))).collect()
+        };
+        let (sealed_own, planned_own) = (own(sealed), own(planned));
+        let dimensions = sealed_own.keys().chain(planned_own.keys());
+        let differs = |name: &&DimensionName| {
+            let amount = |own: &BTreeMap<_, _>| own.get(*name).copied().unwrap_or_default();
+            amount(&sealed_own) != amount(&planned_own)
+        };
+        let names = named(&dimensions.filter(differs).cloned().collect())?;
+        let message = format!(
+            "the hour {} was sealed by another process, which has measured {names} otherwise: the report holds",
+            sealed.body.hour
+        );
+        Some(Self { reason: "SealedOtherwise", message })
+    }
+}
+
+fn named(dimensions: &BTreeSet<DimensionName>) -> Option<String> {
+    let names: Vec<&str> = dimensions.iter().map(DimensionName::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }

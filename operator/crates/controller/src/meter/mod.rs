@@ -85,13 +85,26 @@ struct Metered {
     first_tick: Timestamp,
     /// Whether its checkpoint has been looked for.
     restored: bool,
-    /// Whether it is being deleted: it has no further ticks, only hours to seal.
-    ending: bool,
+    duty: Duty,
     /// Whether the tally has changed since the last checkpoint.
     unsaved: bool,
     /// Whether the plugin is left alone because it misbehaves on it.
     quarantine: Quarantine,
 }
+
+/// What a binding is kept for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Duty {
+    /// It is measured.
+    Ticks,
+    /// It has no further ticks, only hours to seal: it is being deleted, or another binding measures its workload.
+    Hours,
+    /// The same, and nobody asks for it any more: it goes when its hours are sealed.
+    Farewell,
+}
+
+/// Tells a binding from another one of the same name.
+type Identity = (ObjectKey, String);
 
 /// What has been sealed already.
 struct Chain {
@@ -106,7 +119,7 @@ pub struct Meter {
     next_plugin: Option<Candidate>,
     /// The hour that `plugin` measures.
     plugin_hour: Option<BillingHour>,
-    bindings: BTreeMap<ObjectKey, Metered>,
+    bindings: BTreeMap<Identity, Metered>,
     chain: Option<Chain>,
     next_checkpoint: Option<Timestamp>,
     /// What the last save told about the time.
@@ -181,26 +194,40 @@ impl Meter {
         self.until = Some(last);
     }
 
-    /// Sets the bindings to meter and those that are being deleted. Others are forgotten.
+    /// Sets the bindings to meter, and those of which only open hours are to be sealed. Of others, what is open is sealed before
+    /// they are forgotten.
     pub fn set_bindings(&mut self, bindings: Vec<(Binding, bool)>, now: Timestamp) {
         let interval = self.product.meter.interval;
         let mut known = std::mem::take(&mut self.bindings);
         for (binding, ending) in bindings {
-            let metered = known.remove(&binding.key).filter(|known| known.binding.uid == binding.uid);
-            let metered = match metered {
-                Some(known) => Metered { binding, ending, ..known },
+            let duty = if ending { Duty::Hours } else { Duty::Ticks };
+            let metered = match known.remove(&identity(&binding)) {
+                Some(known) => Metered { binding, duty, ..known },
                 None => Metered {
                     binding,
                     tally: Tally::default(),
                     first_tick: first_tick(interval, now),
                     restored: false,
-                    ending,
+                    duty,
                     unsaved: false,
                     quarantine: Quarantine::default(),
                 },
             };
-            self.bindings.insert(metered.binding.key.clone(), metered);
+            self.bindings.insert(identity(&metered.binding), metered);
         }
+        let rest = known.into_iter();
+        self.bindings.extend(rest.map(|(key, rest)| (key, Metered { duty: Duty::Farewell, ..rest })));
+        self.let_go();
+    }
+
+    /// Forgets the bindings that nobody asks for and that have nothing to seal or to save any more.
+    fn let_go(&mut self) {
+        self.bindings.retain(|_, metered| {
+            metered.duty != Duty::Farewell
+                || !metered.restored
+                || metered.unsaved
+                || metered.tally.hours().next().is_some()
+        });
     }
 
     /// How far the bindings are; those whose checkpoint has not been read yet are left out.
@@ -208,11 +235,13 @@ impl Meter {
         self.bindings
             .iter()
             .filter(|(_, metered)| metered.restored)
-            .map(|(key, metered)| {
-                let last_hour = metered.tally.hours().map(|(hour, _)| hour).last();
-                (key.clone(), Progress { has_open_hours: last_hour.is_some(), last_hour })
+            .map(|((key, _), metered)| (key, metered.tally.hours().map(|(hour, _)| hour).last()))
+            .fold(BTreeMap::new(), |mut all: BTreeMap<_, Progress>, (key, hour)| {
+                // Two of the same name are one to whoever asks.
+                let last_hour = all.get(key).and_then(|other| other.last_hour).max(hour);
+                all.insert(key.clone(), Progress { has_open_hours: last_hour.is_some(), last_hour });
+                all
             })
-            .collect()
     }
 
     /// What conditions and events should say.
@@ -233,6 +262,7 @@ impl Meter {
         }
         if self.next_checkpoint.is_none_or(|due| now >= due) {
             self.checkpoint(house, now).await;
+            self.let_go();
         }
         self.seal_due(house, now).await;
         let next = self.next_turn(now);
@@ -260,7 +290,7 @@ impl Meter {
     fn next_turn(&self, now: Timestamp) -> Timestamp {
         let interval = self.product.meter.interval;
         let tick = interval.after(interval.tick_at_or_before(now));
-        let has_ticks = self.bindings.values().any(|metered| !metered.ending)
+        let has_ticks = self.bindings.values().any(|metered| metered.duty == Duty::Ticks)
             && self.until.is_none_or(|until| tick <= until);
         let seal = self.open_hours().first().map(|hour| seal::due(*hour));
         let wanted = [
@@ -281,6 +311,10 @@ impl Meter {
             self.bindings.values().flat_map(|metered| metered.tally.hours().map(|(hour, _)| hour)).collect();
         hours.into_iter().filter(|hour| !is_over(hour)).collect()
     }
+}
+
+fn identity(binding: &Binding) -> Identity {
+    (binding.key.clone(), binding.uid.clone())
 }
 
 /// The first tick that is not before `now`.

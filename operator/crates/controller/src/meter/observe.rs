@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tollkeeper_core::{
     hour::BillingHour,
-    identity::{Digest, ObjectKey},
+    identity::Digest,
     input::{Collected, Input, InputData, InputObject, SampleGroup},
     plugin::{PluginFailure, Tick},
     product::{Binding, Product, Rules},
@@ -16,7 +16,7 @@ use tollkeeper_core::{
     workload::Labels,
 };
 
-use super::{Finding, House, LoadedPlugin, Meter, Metered};
+use super::{Duty, Finding, House, Identity, LoadedPlugin, Meter, Metered};
 
 impl Meter {
     /// Runs the tick that is due, if one is, after counting those that nobody ran.
@@ -28,7 +28,7 @@ impl Meter {
         }
         let is_due = |metered: &Metered| {
             metered.restored
-                && !metered.ending
+                && metered.duty == Duty::Ticks
                 && tick >= metered.first_tick
                 && metered.tally.last_tick().is_none_or(|last| last < tick)
         };
@@ -46,8 +46,8 @@ impl Meter {
         let mut missed = BTreeMap::new();
         for key in due {
             let finding = self.tick(&key, tick, &collected).await;
-            missed.insert(key.name.clone(), finding.as_ref().map(|finding| finding.reason.to_owned()));
-            self.note_tick(&key.name, finding);
+            missed.insert(key.0.name.clone(), finding.as_ref().map(|finding| finding.reason.to_owned()));
+            self.note_tick(&key.0.name, finding);
         }
         self.record_after(tick, missed, &collected);
     }
@@ -55,12 +55,13 @@ impl Meter {
     /// Runs a tick for one binding; why it was missed, if it was.
     pub(super) async fn tick(
         &mut self,
-        binding: &ObjectKey,
+        binding: &Identity,
         tick: Timestamp,
         collected: &Collected,
     ) -> Option<Finding> {
+        let sealed = self.sealed();
         let metered = self.bindings.get_mut(binding)?;
-        metered.miss_until(tick, self.product.rules());
+        metered.miss_until(tick, self.product.rules(), sealed);
         metered.run(&self.product, &self.plugin, tick, collected).await.err()
     }
 
@@ -125,11 +126,13 @@ impl Meter {
 }
 
 impl Metered {
-    /// Counts the ticks between the last one and `tick`: nobody was there to run them.
-    pub(super) fn miss_until(&mut self, tick: Timestamp, rules: Rules<'_>) {
+    /// Counts the ticks between the last one and `tick`: nobody was there to run them. Those of hours that have been sealed
+    /// meanwhile, without this binding, are over.
+    pub(super) fn miss_until(&mut self, tick: Timestamp, rules: Rules<'_>, sealed: Option<BillingHour>) {
         let interval = rules.interval;
         let Some(last) = self.tally.last_tick() else { return };
         let mut missed = interval.after(interval.tick_at_or_before(last));
+        missed = sealed.map_or(missed, |hour| missed.max(hour.end()));
         while missed < tick {
             self.tally.miss(missed, rules);
             missed = interval.after(missed);

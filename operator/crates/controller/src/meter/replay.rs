@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tollkeeper_core::{
-    identity::{Digest, ObjectKey},
+    identity::Digest,
     product::InvalidInterval,
     recording::{Entry, RecordedTick, Recording, Start},
     report::SealedReport,
 };
 
-use super::{LoadedPlugin, Meter, Metered, Quarantine};
+use super::{Duty, Identity, LoadedPlugin, Meter, Metered, Quarantine, identity};
 
 /// Why an hour cannot be computed again.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub async fn replay(
             (Entry::Start(start), Some(meter)) => meter.resume(start),
             (Entry::Tick(tick), Some(meter)) => meter.repeat(tick, plugins).await?,
             (Entry::Seal(seal), Some(meter)) => {
-                meter.bindings.retain(|key, _| seal.bindings.contains(&key.name));
+                meter.bindings.retain(|(key, _), _| seal.bindings.contains(&key.name));
                 let hour = recording.header.hour;
                 return Ok(meter.plan_seal(&seal.cluster, hour, seal.previous.as_ref(), &seal.late).report);
             }
@@ -84,11 +84,11 @@ impl Meter {
             tally: start.tally.clone(),
             first_tick: Timestamp::MIN,
             restored: true,
-            ending: false,
+            duty: Duty::Ticks,
             unsaved: false,
             quarantine: Quarantine::default(),
         };
-        self.bindings.insert(start.binding.key.clone(), metered);
+        self.bindings.insert(identity(&start.binding), metered);
     }
 
     async fn repeat(
@@ -101,24 +101,24 @@ impl Meter {
             .cloned()
             .ok_or_else(|| ReplayError::NoPlugin { at: tick.at, plugin: tick.plugin.clone() })?;
         let collected = tick.collected();
-        let keys: Vec<ObjectKey> = self.bindings.keys().cloned().collect();
+        let keys: Vec<Identity> = self.bindings.keys().cloned().collect();
         for key in keys {
-            let Some(missed) = tick.bindings.get(&key.name) else { continue };
+            let Some(missed) = tick.bindings.get(&key.0.name) else { continue };
             if missed.is_some() {
                 // A time-out is not in the inputs; what was missed then is missed again.
                 self.miss(&key, tick.at);
             } else if let Some(finding) = self.tick(&key, tick.at, &collected).await {
                 let reason = finding.message;
-                return Err(ReplayError::Missed { at: tick.at, binding: key.name, reason });
+                return Err(ReplayError::Missed { at: tick.at, binding: key.0.name, reason });
             }
         }
         Ok(())
     }
 
-    fn miss(&mut self, binding: &ObjectKey, tick: Timestamp) {
+    fn miss(&mut self, binding: &Identity, tick: Timestamp) {
         let rules = self.product.rules();
         if let Some(metered) = self.bindings.get_mut(binding) {
-            metered.miss_until(tick, rules);
+            metered.miss_until(tick, rules, None);
             metered.tally.miss(tick, rules);
         }
     }

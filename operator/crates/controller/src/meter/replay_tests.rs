@@ -198,6 +198,24 @@ async fn a_recorded_hour_comes_to_the_same_report_bit_for_bit() {
 }
 
 #[tokio::test]
+async fn an_hour_in_which_the_product_has_changed_comes_to_the_same_report() {
+    let mut bench = Bench::new();
+    for (index, time) in TIMES.iter().enumerate() {
+        if index == 3 {
+            let mut changed = measured();
+            changed.dimensions[0].fold = Fold::Max;
+            bench.meter.update(changed, loaded(&bench.plugin));
+        }
+        bench.at(time, 100.1 + 0.3 * index as f64).await;
+    }
+    let replayed = bench.replayed().await;
+    assert_eq!(replayed.len(), 2);
+    for (sealed, again) in replayed {
+        assert_eq!(again, Some(sealed));
+    }
+}
+
+#[tokio::test]
 async fn a_crash_at_any_moment_leaves_recordings_that_are_right_or_none() {
     for (crash_after, crash) in TIMES.iter().enumerate() {
         let mut bench = Bench::new();

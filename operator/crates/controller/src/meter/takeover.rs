@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use tollkeeper_core::{hour::BillingHour, identity::Digest, plugin::PluginFailure, product::Product};
 
-use super::{Finding, House, LoadedPlugin, Meter, observe};
+use super::{Duty, Finding, House, LoadedPlugin, Meter, observe};
 
 /// A plugin that waits for its hour, with the specification that names it.
 pub(super) struct Candidate {
@@ -72,7 +72,9 @@ impl Meter {
 
     /// One tick of the new plugin with the state that it would inherit. Nothing of the outcome is kept.
     async fn rehearse(&self, house: &House, candidate: &Candidate, tick: Timestamp) -> Result<(), Finding> {
-        let Some(metered) = self.bindings.values().find(|metered| metered.restored && !metered.ending) else {
+        let Some(metered) =
+            self.bindings.values().find(|metered| metered.restored && metered.duty == Duty::Ticks)
+        else {
             return Ok(());
         };
         let Candidate { product, plugin, .. } = candidate;

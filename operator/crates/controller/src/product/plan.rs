@@ -45,7 +45,7 @@ pub(super) struct Plan {
 
 /// Plans.
 pub(super) fn plan(observed: &Observed) -> Plan {
-    let (bindings, overlapping) = admitted(&observed.bindings);
+    let overlapping = overlapping(&observed.bindings);
     let refusal = refusal(observed);
     let is_meterable = refusal.is_none()
         && match &observed.plugin {
@@ -55,7 +55,11 @@ pub(super) fn plan(observed: &Observed) -> Plan {
             None => false,
         };
     let metering = is_meterable.then(|| {
-        bindings.into_iter().map(|one| (one.binding.clone(), one.is_ending || observed.is_deleted)).collect()
+        let is_over = |one: &ObservedBinding| {
+            one.is_ending || observed.is_deleted || overlapping.contains_key(&one.binding.key)
+        };
+        // One that overlaps may have been measured before: what is open of it is sealed.
+        observed.bindings.iter().map(|one| (one.binding.clone(), is_over(one))).collect()
     });
     let finalizer = finalizer(observed, metering.is_some());
     let verdicts = match refusal {
@@ -65,8 +69,8 @@ pub(super) fn plan(observed: &Observed) -> Plan {
     Plan { metering, overlapping, finalizer, verdicts }
 }
 
-/// The bindings to meter, oldest first, and the others with the older one in their way.
-fn admitted(bindings: &[ObservedBinding]) -> (Vec<&ObservedBinding>, BTreeMap<ObjectKey, ObjectKey>) {
+/// The bindings that are not measured, with the older one in their way.
+fn overlapping(bindings: &[ObservedBinding]) -> BTreeMap<ObjectKey, ObjectKey> {
     let mut by_age: Vec<&ObservedBinding> = bindings.iter().collect();
     by_age.sort_by_key(|one| (one.created.clone().map(|time| time.0), one.binding.key.clone()));
     let mut admitted: Vec<&ObservedBinding> = Vec::new();
@@ -82,7 +86,7 @@ fn admitted(bindings: &[ObservedBinding]) -> (Vec<&ObservedBinding>, BTreeMap<Ob
             None => admitted.push(one),
         }
     }
-    (admitted, overlapping)
+    overlapping
 }
 
 /// Why the product is not metered at all.
@@ -243,6 +247,7 @@ fn problem(observed: &Observed) -> Option<Finding> {
         .chain(progress.unread.clone())
         .chain(observed.blocked.clone().filter(|_| is_paid))
         .chain(attention)
+        .chain(findings.sealed.clone())
         .chain(progress.bookkeeping.clone())
         .chain(no_binding)
         .chain(missed);

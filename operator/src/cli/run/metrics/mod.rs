@@ -88,7 +88,8 @@ fn products(parts: &Parts, registry: &mut Registry) {
         quarantined.get_or_create(&product).set(number(rests.count()));
         inputs.get_or_create(&product).set(number(progress.findings.unavailable_inputs.len()));
         let findings = &progress.findings;
-        let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
+        let findings =
+            findings.storage.iter().chain(&findings.sealed).chain(&findings.clock).chain(&progress.attention);
         let findings =
             findings.chain(&progress.evidence).chain(&progress.unread).chain(&progress.bookkeeping);
         for finding in findings.chain(progress.findings.missed.values()) {

@@ -168,3 +168,44 @@ async fn late_usage_that_a_forgotten_hour_has_carried_is_not_carried_again() {
     assert!(reports.iter().all(|entry| entry.report.body.records[0].carried_from.is_empty()));
     assert_eq!(reports.last().unwrap().report.body.records[0].quantity, 1);
 }
+
+#[tokio::test]
+async fn an_hour_that_another_process_has_sealed_with_other_numbers_is_a_finding_until_the_next_one() {
+    let (mut bench, mut other) = (Bench::new(), Bench::new());
+    for (time, total, others) in [("14:00", 100, 100), ("14:10", 104, 103), ("15:00", 104, 103)] {
+        bench.at(time, total).await;
+        other.at(time, others).await;
+    }
+    other.at("15:05", 103).await;
+    let sealed = other.reports().await.remove(0);
+    bench.house.ledger.create_if_absent("vecdb", &sealed.report, &sealed.settlement).await.unwrap();
+    bench.at("15:05", 104).await;
+    let finding = bench.meter.findings().sealed.clone().unwrap();
+    assert_eq!(finding.reason, "SealedOtherwise");
+    assert!(finding.message.contains("scans"), "{}", finding.message);
+    assert_eq!(bench.sealed().await, 3, "the report holds");
+    for (time, total) in [("15:10", 105), ("16:00", 105), ("16:05", 105)] {
+        bench.at(time, total).await;
+    }
+    assert_eq!(bench.meter.findings().sealed, None);
+}
+
+#[tokio::test]
+async fn ticks_that_nobody_ran_in_hours_that_are_sealed_meanwhile_open_none_of_them_again() {
+    let mut bench = Bench::new();
+    let other = Binding { key: ObjectKey::new("vecdb", "other"), uid: "other".into(), ..binding() };
+    let both = [(binding(), false), (other.clone(), false)];
+    bench.meter.set_bindings(both.to_vec(), bench.clock.now());
+    bench.at("14:00", 100).await;
+    bench.meter.set_bindings(both[..1].to_vec(), bench.clock.now());
+    for (time, total) in [("14:10", 101), ("15:00", 101), ("15:05", 101), ("15:10", 102), ("16:00", 102)] {
+        bench.at(time, total).await;
+    }
+    bench.at("16:05", 102).await;
+    bench.meter.set_bindings(both.to_vec(), bench.clock.now());
+    bench.at("16:10", 102).await;
+    bench.at("16:20", 102).await;
+    let tally = &bench.meter.bindings[&identity(&other)].tally;
+    let open: Vec<BillingHour> = tally.hours().map(|(hour, _)| hour).collect();
+    assert_eq!(open, [BillingHour::of(bench.clock.now())]);
+}

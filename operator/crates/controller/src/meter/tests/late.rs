@@ -62,13 +62,16 @@ async fn usage_that_expired_in_an_outage_of_days_is_carried_by_the_first_seal_af
         bench.at(time, total).await;
     }
     let first = bench.reports().await.remove(0);
-    // Nobody was there for four days; the settler is the first to look.
-    for time in ["2026-11-25T15:50:00Z", "2026-11-25T17:06:00Z", "2026-11-25T18:06:00Z"] {
+    // Nobody was there for four days, and all of their hours are sealed before the settler looks.
+    let back: Timestamp = "2026-11-25T15:50:00Z".parse().unwrap();
+    for turn in 0..150 {
+        *bench.clock.0.lock().unwrap() = back + SignedDuration::from_secs(turn * 2);
+        bench.meter.turn(&bench.house).await;
+    }
+    let expired = first.settlement.clone().with(first.settlement.records[0].clone().expired());
+    bench.house.ledger.compare_and_swap(&first, &expired).await.unwrap();
+    for time in ["2026-11-25T16:00:00Z", "2026-11-25T16:06:00Z"] {
         *bench.clock.0.lock().unwrap() = time.parse().unwrap();
-        if time.starts_with("2026-11-25T15") {
-            let expired = first.settlement.clone().with(first.settlement.records[0].clone().expired());
-            bench.house.ledger.compare_and_swap(&first, &expired).await.unwrap();
-        }
         bench.meter.turn(&bench.house).await;
     }
     let reports = bench.reports().await;
