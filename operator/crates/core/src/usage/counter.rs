@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Series;
 use crate::quantity::Quantity;
 
-/// How long the last total of a source that is away is kept. A node that comes back after a day counts on; older
-/// sources would make the checkpoint grow for ever.
+/// For how long ticks may find a source away before its last total is forgotten. A node that comes back after a day counts
+/// on; older sources would make the checkpoint grow for ever. Time in which nothing was measured does not count: nobody has
+/// looked then, and all sources count on however long it was.
 const TOTALS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// One thing that is counted.
@@ -36,7 +37,7 @@ pub(super) struct Increases {
 }
 
 impl Counters {
-    /// Takes the totals of a tick and returns what each series has grown by.
+    /// Takes the totals of a tick and returns what each series has grown by. `previous` is the last tick that succeeded.
     ///
     /// A total below the last one is a reset: everything since is new. A new source counts from zero if the plugin
     /// saw everything at the tick just before and did not report it, else its total is only a baseline, since nobody
@@ -44,11 +45,14 @@ impl Counters {
     pub(super) fn advance(
         &mut self,
         tick: Timestamp,
+        previous: Option<Timestamp>,
         totals: BTreeMap<Source, Quantity>,
         previous_saw_all: bool,
         doubted_until: Option<Timestamp>,
     ) -> Increases {
-        self.0.retain(|_, last| tick.duration_since(last.seen) <= TOTALS_KEPT);
+        self.0.retain(|_, last| {
+            previous.is_none_or(|previous| previous.duration_since(last.seen) <= TOTALS_KEPT)
+        });
         let mut increases = Increases::default();
         for (source, total) in totals {
             let known = self.0.get(&source);

@@ -121,7 +121,7 @@ impl Tally {
         let (gauges, totals) = split(&measurement.readings);
         let doubted_until = self.doubtful.map(BillingHour::end);
         let Increases { sure, doubtful } =
-            self.counters.advance(tick, totals, previous_saw_all, doubted_until);
+            self.counters.advance(tick, self.last_success, totals, previous_saw_all, doubted_until);
         if let Some(hour) = self.doubtful.filter(|_| !doubtful.is_empty()) {
             self.hours.entry(hour).or_default().count(doubtful, rules);
         }

@@ -207,6 +207,31 @@ fn counters_heal_after_missed_ticks_in_the_hour_of_the_next_one() {
     assert_eq!(bench.folded("15", Fold::Sum), "60.000000");
 }
 
+/// What counted 100 at 14:00 and is seen next at `minute` of the same day or later; ticks come every ten minutes.
+fn counted_after(minute: i64, between: impl Fn(&mut Bench)) -> Quantity {
+    let mut bench = Bench::from_minute(0);
+    bench.tick(vec![counter("100", "a")]);
+    while bench.ticks * 10 < minute {
+        between(&mut bench);
+    }
+    bench.tick(vec![counter("160", "a")]);
+    let dimension = "d".parse().unwrap();
+    let parts = bench.tally.hours().flat_map(|(_, usage)| usage.folded(&dimension, Fold::Sum));
+    parts.map(|part| part.quantity).sum()
+}
+
+#[test]
+fn a_source_that_ticks_have_not_found_for_a_day_is_forgotten() {
+    let is_away = |bench: &mut Bench| bench.tick(vec![]);
+    assert_eq!(counted_after(24 * 60, is_away).to_string(), "60.000000");
+    assert_eq!(counted_after(24 * 60 + 20, is_away).to_string(), "160.000000", "it is new");
+}
+
+#[test]
+fn counters_heal_however_long_nothing_was_measured() {
+    assert_eq!(counted_after(50 * 60, Bench::miss).to_string(), "60.000000");
+}
+
 #[test]
 fn a_checkpoint_brings_back_the_same_tally() {
     let mut bench = Bench::from_minute(0);
