@@ -1,9 +1,12 @@
-//! How registries are reached: the flags that several verbs share.
+//! How registries are reached and whom they are trusted by: what several verbs share.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
-use tollkeeper_registry::Settings;
+use tollkeeper_registry::{InvalidRoots, Roots, Settings};
 
 use super::Failure;
 
@@ -32,4 +35,21 @@ impl RegistryOptions {
         let plain = named.map(|host| host.to_ascii_lowercase()).collect();
         Ok(Settings { plain, authorities, ..Settings::default() })
     }
+}
+
+/// The roots of trust in a file; without one, those of the public sigstore, which are part of this binary: nothing is fetched.
+/// `None` if the binary was built without what uses them.
+pub(crate) fn roots(file: Option<&Path>) -> Result<Option<Roots>, Failure> {
+    let Some(path) = file else {
+        return match Roots::public() {
+            Ok(roots) => Ok(Some(roots)),
+            Err(InvalidRoots::NotBuilt) => Ok(None),
+            Err(malformed) => Err(Failure::new(malformed)),
+        };
+    };
+    let json = fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("--trusted-root {} cannot be read: {error}", path.display()))
+    })?;
+    let roots = Roots::parse(&json);
+    roots.map(Some).map_err(|error| Failure::new(format!("--trusted-root {}: {error}", path.display())))
 }

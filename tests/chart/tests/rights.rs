@@ -245,7 +245,7 @@ fn the_operator_is_told_what_to_watch() {
 #[test]
 fn the_operator_is_told_which_registries_to_trust() {
     let objects = rendered(&[
-        r#"registries={"caConfigMap":"company-ca","insecure":["registry.lan:5000","other.lan"]}"#,
+        r#"registries={"caConfigMap":"company-ca","trustedRootConfigMap":"own-sigstore","insecure":["registry.lan:5000","other.lan"]}"#,
     ]);
     let pod = &named(&objects, "Deployment", "metering", "toll-tollkeeper")["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -256,14 +256,21 @@ fn the_operator_is_told_which_registries_to_trust() {
             "--insecure-registries",
             "registry.lan:5000,other.lan",
             "--registry-ca",
-            "/etc/tollkeeper/registries/ca.crt"
+            "/etc/tollkeeper/registries/ca.crt",
+            "--trusted-root",
+            "/etc/tollkeeper/trusted-root/trusted_root.json"
         ])
     );
-    let of_registries = |list: &Value, field: &str| {
-        list.as_array().unwrap().iter().find(|one| one["name"] == "registries").unwrap()[field].clone()
-    };
-    assert_eq!(of_registries(&container["volumeMounts"], "mountPath"), "/etc/tollkeeper/registries");
-    assert_eq!(of_registries(&pod["volumes"], "configMap"), serde_json::json!({"name": "company-ca"}));
+    for (volume, folder, config_map) in [
+        ("registries", "/etc/tollkeeper/registries", "company-ca"),
+        ("trusted-root", "/etc/tollkeeper/trusted-root", "own-sigstore"),
+    ] {
+        let of_volume = |list: &Value, field: &str| {
+            list.as_array().unwrap().iter().find(|one| one["name"] == volume).unwrap()[field].clone()
+        };
+        assert_eq!(of_volume(&container["volumeMounts"], "mountPath"), folder);
+        assert_eq!(of_volume(&pod["volumes"], "configMap"), serde_json::json!({"name": config_map}));
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Plugins from a registry, end to end: pulled with a Secret, verified by a key, metered; or refused with a reason.
+//! Plugins from a registry, end to end: pulled with a Secret, verified by a key or an identity, metered; or refused with a
+//! reason.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
@@ -11,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tollkeeper_api::MarketplaceProduct;
 use tollkeeper_control_plane::{PATIENCE, Stage, Workload, repository};
-use tollkeeper_kit::{Door, Program, Registry, wait_until};
+use tollkeeper_kit::{Door, Program, Registry, Sigstore, http_get, wait_until};
 use tollkeeper_registry::{
     Artifact, Description, Keyring, Layout, Reference, Registries, Settings, SigningKey,
 };
@@ -112,22 +113,86 @@ async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone(
     shop.sign(&key).await;
     stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
 
-    let uid = product.metadata.uid.unwrap();
+    let reasons =
+        ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
+    told(&stage, &product, &reasons).await;
+}
+
+/// Waits until events tell of all of these reasons.
+async fn told(stage: &Stage, product: &MarketplaceProduct, wanted: &[&str]) {
     let events: Api<Event> = stage.namespace.api();
     wait_until("an event of every reason", PATIENCE, async || {
         let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
-        let of_product = |event: &&Event| {
-            event.regarding.as_ref().and_then(|about| about.uid.as_deref()) == Some(uid.as_str())
-        };
-        let reasons: Vec<String> =
-            all.items.iter().filter(of_product).filter_map(|event| event.reason.clone()).collect();
-        let wanted =
-            ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
-        let is_there = wanted.iter().all(|wanted| reasons.iter().any(|reason| reason == wanted));
-        if is_there { Ok(()) } else { Err(format!("{reasons:?}")) }
+        let of_product =
+            |event: &&Event| event.regarding.as_ref().is_some_and(|about| about.uid == product.metadata.uid);
+        let reasons: BTreeSet<&str> =
+            all.items.iter().filter(of_product).filter_map(|event| event.reason.as_deref()).collect();
+        if wanted.iter().all(|wanted| reasons.contains(wanted)) {
+            Ok(())
+        } else {
+            Err(format!("{reasons:?}"))
+        }
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_is_metered_once_the_right_identity_has_signed_it() {
+    let (issuer, subject) = ("https://token.example.com", "release@example.com");
+    let (shop, sigstore) = (Shop::open().await, Sigstore::new().unwrap());
+    let found = shop.registries.find(&shop.reference, &shop.keyring).await.unwrap();
+    let manifest = found.digest().to_string();
+    let signed_by = async |issuer: &str, subject: &str| {
+        let bundle = sigstore.sign(&manifest, issuer, subject).unwrap();
+        shop.registry.attach("vecdb/meter", &manifest, &[bundle]).await.unwrap();
+    };
+    let mut stage = Stage::at("identity", "2026-11-21T13:55:00Z").await;
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("trusted_root.json");
+    fs::write(&roots, sigstore.trusted_root()).unwrap();
+    stage.set("TOLLKEEPER_TRUSTED_ROOT", roots.display().to_string());
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&shop.secret("vendor")).await;
+    let plugin = json!({
+        "source": {"oci": shop.reference.to_string()},
+        "pullSecrets": [{"name": "vendor"}],
+        "identity": {"issuer": issuer, "subject": subject},
+    });
+    let product = from_registry(&stage.product("vecdb", CODE, workload.port()), &plugin);
+    signed_by("https://other.example.com", subject).await;
+    let product = stage.create(&product).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let mut operator = stage.start_operator();
+    let refused = async |stranger: &str| {
+        wait_until(format!("{stranger} is refused"), PATIENCE, async || {
+            let reason = ("False", "SignerMismatch");
+            let condition = stage.condition("MarketplaceProduct", "vecdb", "PluginReady", reason).await;
+            let sentence = condition["message"].as_str().unwrap().to_owned();
+            if sentence.contains(&format!("signed by {stranger}, and not by")) {
+                Ok(())
+            } else {
+                Err(sentence)
+            }
+        })
+        .await
+        .unwrap();
+    };
+    refused("release@example.com of https://other.example.com").await;
+    operator.wait_for_line("reason=\"SignerMismatch\"", PATIENCE).await.unwrap();
+    let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
+    let problem = metrics.lines().find(|line| line.starts_with("tollkeeper_problem{")).unwrap();
+    assert!(problem.contains(r#"reason="SignerMismatch""#), "{metrics}");
+    signed_by(issuer, "somebody@example.com").await;
+    refused("somebody@example.com of https://token.example.com").await;
+    signed_by(issuer, subject).await;
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    told(&stage, &product, &["SignerMismatch", "Loaded"]).await;
+    let observed = stage.settled(1).await;
+    observed.agrees();
+    let digest = &product.spec.meter.unwrap().plugin.digest;
+    assert_eq!(observed.reports[0]["spec"]["evidence"]["plugin"], json!(digest));
 }
 
 /// The shell commands of a page, one block after the other.

@@ -19,6 +19,7 @@ mod registry;
 mod run;
 mod server;
 mod servers;
+mod sigstore;
 mod wait;
 
 pub use control_plane::{ControlPlane, Namespace};
@@ -29,4 +30,5 @@ pub use program::Program;
 pub use prometheus::Prometheus;
 pub use registry::{Door, Registry};
 pub use server::free_port;
+pub use sigstore::Sigstore;
 pub use wait::{http_get, wait_until};

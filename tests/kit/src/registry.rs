@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use reqwest::{Client, Method, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::server::{Server, on_free_ports};
@@ -9,6 +12,10 @@ use crate::{Failure, Program, Result, free_port, pki};
 
 /// The password of [`Registry::USER`] as bcrypt has it, the only kind that the registry reads.
 const HASH: &str = "$2b$05$ZXKmraquJ0mxQqAfYPbhDeqyc9tUiXJtT6tEWHCdMS0Hmviy2tM/C";
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// How a registry lets people in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -23,6 +30,8 @@ pub struct Door {
 pub struct Registry {
     server: Server,
     host: String,
+    url: String,
+    client: Client,
     folder: TempDir,
 }
 
@@ -47,7 +56,7 @@ impl Registry {
         let host = format!("127.0.0.1:{port}");
         let mut http = serde_json::Map::from_iter([("addr".to_owned(), host.as_str().into())]);
         if door.tls {
-            let tls = serde_json::json!({"certificate": at("server.crt"), "key": at("server.key")});
+            let tls = json!({"certificate": at("server.crt"), "key": at("server.key")});
             http.insert("tls".to_owned(), tls);
         }
         let mut config = serde_json::Map::from_iter([
@@ -55,7 +64,7 @@ impl Registry {
             ("http".to_owned(), http.into()),
             (
                 "storage".to_owned(),
-                serde_json::json!({
+                json!({
                     "filesystem": {"rootdirectory": at("storage")},
                     "delete": {"enabled": true},
                     "maintenance": {"uploadpurging": {"enabled": false}},
@@ -63,23 +72,23 @@ impl Registry {
             ),
         ]);
         if door.users {
-            let auth = serde_json::json!({"htpasswd": {"realm": "tollkeeper-kit", "path": users}});
+            let auth = json!({"htpasswd": {"realm": "tollkeeper-kit", "path": users}});
             config.insert("auth".to_owned(), auth);
         }
         let file = at("config.yml");
         // JSON is YAML.
-        std::fs::write(&file, serde_json::Value::from(config).to_string())?;
+        std::fs::write(&file, Value::from(config).to_string())?;
         let args = ["serve".to_owned(), file.display().to_string()];
         let log = at("registry.log");
         let server = Server::start("registry", program, &args, log, std::process::id(), Some(folder.path()))?;
-        let mut registry = Self { server, host, folder };
         let scheme = if door.tls { "https" } else { "http" };
-        let url = format!("{scheme}://{}/v2/", registry.host);
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(registry.authority())?)?;
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build()?;
+        let url = format!("{scheme}://{host}/v2/");
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(folder.path().join("ca.crt"))?)?;
+        let client = Client::builder().no_proxy().tls_certs_only([ca]).build()?;
+        let mut registry = Self { server, host, url, client, folder };
         registry
             .server
-            .until_ready(async || match client.get(&url).send().await?.status().as_u16() {
+            .until_ready(async || match registry.client.get(&registry.url).send().await?.status().as_u16() {
                 200 | 401 => Ok(()),
                 status => Err(Failure::new(format!("{status}"))),
             })
@@ -104,11 +113,63 @@ impl Registry {
         self.folder.path().join(format!("storage/docker/registry/v2/blobs/sha256/{beginning}/{hex}/data"))
     }
 
+    /// Makes bundles the signatures of a manifest, instead of those that it has: as cosign 3 does where a registry does not
+    /// list what refers to a manifest.
+    pub async fn attach(&self, repository: &str, manifest: &str, bundles: &[String]) -> Result {
+        let signed =
+            self.ask(Method::GET, &format!("{repository}/manifests/{manifest}"), MANIFEST, "").await?;
+        let subject = described(MANIFEST, &signed);
+        let config = self.upload(repository, "application/vnd.oci.empty.v1+json", "{}").await?;
+        let mut referrers = Vec::new();
+        for bundle in bundles {
+            let layer = self.upload(repository, BUNDLE, bundle).await?;
+            let carrier = json!({
+                "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE,
+                "config": config, "layers": [layer], "subject": subject,
+            })
+            .to_string();
+            let mut own = described(MANIFEST, &carrier);
+            own["artifactType"] = BUNDLE.into();
+            let digest = own["digest"].as_str().unwrap_or_default();
+            self.ask(Method::PUT, &format!("{repository}/manifests/{digest}"), MANIFEST, &carrier).await?;
+            referrers.push(own);
+        }
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": referrers}).to_string();
+        let place = format!("{repository}/manifests/{}", manifest.replace(':', "-"));
+        self.ask(Method::PUT, &place, INDEX, &index).await.map(drop)
+    }
+
+    async fn upload(&self, repository: &str, kind: &str, text: &str) -> Result<Value> {
+        let own = described(kind, text);
+        let begun = self.client.post(format!("{}{repository}/blobs/uploads/", self.url));
+        let begun = begun.basic_auth(Self::USER, Some(Self::PASSWORD)).send().await?.error_for_status()?;
+        let place = begun.headers().get("location").and_then(|place| place.to_str().ok()).unwrap_or_default();
+        let mut place = begun.url().join(place)?;
+        place.query_pairs_mut().append_pair("digest", own["digest"].as_str().unwrap_or_default());
+        let put = self.client.put(place);
+        let put =
+            put.basic_auth(Self::USER, Some(Self::PASSWORD)).header(CONTENT_TYPE, "application/octet-stream");
+        put.body(text.to_owned()).send().await?.error_for_status()?;
+        Ok(own)
+    }
+
+    async fn ask(&self, method: Method, path: &str, kind: &str, body: &str) -> Result<String> {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = request.basic_auth(Self::USER, Some(Self::PASSWORD));
+        let request = request.header(CONTENT_TYPE, kind).header("accept", kind).body(body.to_owned());
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
     /// A Docker configuration with the user's password.
     pub fn docker_config(&self) -> String {
         let auth = crate::identity::base64(&format!("{}:{}", Self::USER, Self::PASSWORD));
-        serde_json::json!({"auths": {&self.host: {"auth": auth}}}).to_string()
+        json!({"auths": {&self.host: {"auth": auth}}}).to_string()
     }
+}
+
+fn described(kind: &str, text: &str) -> Value {
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(text)));
+    json!({"mediaType": kind, "size": text.len(), "digest": digest})
 }
 
 impl Drop for Registry {

@@ -36,8 +36,14 @@ fn one_minute() -> String {
 }
 
 /// A plugin: where it comes from and what it may use.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.publicKeyPem) || !has(self.identity)")
+        .message("a plugin is signed by publicKeyPem or by identity, not by both; name one"),
+    validation = Rule::new("!has(self.identity) || has(self.source.oci)")
+        .message("identity needs source.oci: only an artifact in a registry is signed")
+)]
 pub struct PluginSpec {
     /// Where the component is: exactly one of `oci`, `configMap` and `file`.
     pub source: PluginSourceSpec,
@@ -52,9 +58,26 @@ pub struct PluginSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^\\s*-----BEGIN PUBLIC KEY-----"), length(min = 1, max = 8192))]
     pub public_key_pem: Option<String>,
+    /// Identity instead of a key. If set, the OCI artifact must carry a valid keyless cosign signature (a bundle with a
+    /// certificate and the entry of a transparency log) by exactly this signer. Only with `source.oci`, and not beside
+    /// `publicKeyPem`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentitySpec>,
     /// What one call of the plugin may use.
     #[serde(default)]
     pub limits: LimitsSpec,
+}
+
+/// Who signs without a key of their own: the certificate names both, letter by letter.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct IdentitySpec {
+    /// Address of the OpenID Connect issuer that vouches for the signer, such as
+    /// `https://token.actions.githubusercontent.com`.
+    #[schemars(regex(pattern = "^https?://[^\\s]+$"), length(max = 2048))]
+    pub issuer: String,
+    /// The signer that it names: an e-mail address, or the address of a workflow with its branch or tag.
+    #[schemars(regex(pattern = "^[^\\s]+$"), length(min = 1, max = 1024))]
+    pub subject: String,
 }
 
 /// Where a plugin comes from.

@@ -19,6 +19,7 @@ use tollkeeper_api::{
 use tollkeeper_core::{
     input::InputSource,
     product::{AmbiguousPolicy, Fold, LatePolicy, Mode, Rounding},
+    signer::{Signer, SignerIdentity},
 };
 
 fn checked(object: Value) -> Result<CheckedProduct, InvalidProduct> {
@@ -145,6 +146,37 @@ fn a_refused_product_says_what_is_wrong_where() {
         assert_eq!(error.reason(), reason, "{path}: {error}");
         assert!(error.to_string().contains(text), "{path}: {error}");
     }
+}
+
+#[test]
+fn a_plugin_is_signed_by_a_key_or_by_an_identity() {
+    let origin = |object| checked(object).map(|checked| checked.metered.unwrap().plugin.signer);
+    let refused = |object| {
+        let error = origin(object).unwrap_err();
+        (error.reason(), error.to_string())
+    };
+    let (issuer, subject) = ("https://token.example.com", "release@example.com");
+    let identity = json!({"issuer": issuer, "subject": subject});
+    assert!(matches!(origin(product()), Ok(Some(Signer::Key(_)))));
+
+    let both = with(product(), "/spec/meter/plugin/identity", identity);
+    let (reason, sentence) = refused(both.clone());
+    assert_eq!(reason, "InvalidPluginIdentity");
+    assert!(sentence.contains("publicKeyPem and identity"), "{sentence}");
+
+    let keyless = with(both, "/spec/meter/plugin/publicKeyPem", Value::Null);
+    let expected = SignerIdentity::new(issuer, subject).unwrap();
+    assert_eq!(origin(keyless.clone()), Ok(Some(Signer::Identity(expected))));
+    for (path, value, text) in [
+        ("identity/issuer", json!("token.example.com"), "issuer is not an address"),
+        ("identity/subject", json!("a b"), "subject is not one word"),
+        ("source", json!({"file": "/plugins/vecdb.wasm"}), "source.oci is not"),
+    ] {
+        let (reason, sentence) = refused(with(keyless.clone(), &format!("/spec/meter/plugin/{path}"), value));
+        assert_eq!(reason, "InvalidPluginIdentity", "{path}: {sentence}");
+        assert!(sentence.contains(text), "{path}: {sentence}");
+    }
+    assert_eq!(origin(with(keyless, "/spec/meter/plugin/identity", Value::Null)), Ok(None));
 }
 
 #[test]

@@ -93,6 +93,20 @@ fn hourly_pricing_needs_the_public_key() {
 }
 
 #[test]
+fn a_plugin_is_signed_by_a_key_or_by_an_identity() {
+    let definition = MarketplaceProduct::crd();
+    let plugin = |field: &str| format!("/spec/meter/plugin/{field}");
+    let identity = json!({"issuer": "https://token.example.com", "subject": "release@example.com"});
+    let both = with(product(), &plugin("identity"), identity);
+    refused(&definition, &both, "not by both");
+    let keyless = with(both, &plugin("publicKeyPem"), Value::Null);
+    accepted(&definition, &keyless);
+    let from_file = with(keyless.clone(), &plugin("source"), json!({"file": "/plugins/vecdb.wasm"}));
+    refused(&definition, &from_file, "identity needs source.oci");
+    accepted(&definition, &with(from_file, &plugin("identity"), Value::Null));
+}
+
+#[test]
 fn what_is_measured_needs_a_meter() {
     let definition = MarketplaceProduct::crd();
     let unmetered = with(product(), "/spec/meter", Value::Null);

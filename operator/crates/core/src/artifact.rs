@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::identity::Digest;
+use crate::{identity::Digest, signer::Signer};
 
 /// A plugin in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,8 +13,8 @@ pub struct ArtifactRequest {
     pub reference: String,
     /// The digest of the component; other bytes are refused, whatever the tag says.
     pub digest: Digest,
-    /// Key in PEM that must have signed the artifact.
-    pub public_key_pem: Option<String>,
+    /// Who must have signed the artifact; nobody, if the digest alone says that it is the right one.
+    pub signer: Option<Signer>,
     /// Credentials, in the order in which they are tried.
     pub pull_secrets: Vec<PullSecret>,
 }
@@ -84,12 +84,18 @@ pub enum PullFailure {
     /// There is the shell of a signature and no signature in it.
     #[error("{0}")]
     SignatureStripped(String),
-    /// It is signed, but not by this key.
+    /// It is signed, but not by this key; or nothing that is trusted proves who has signed it.
     #[error("{0}")]
     SignatureInvalid(String),
-    /// The key has signed something else.
+    /// The key or the identity has signed something else.
     #[error("{0}")]
     SignatureMismatch(String),
+    /// It is provably signed, by another identity: another issuer, or another subject.
+    #[error("{0}")]
+    SignerMismatch(String),
+    /// An identity must have signed it, and this program was built without what verifies that.
+    #[error("{0}")]
+    KeylessNotSupported(String),
     /// The registry's certificate is not trusted.
     #[error("{0}")]
     Untrusted(String),
@@ -118,6 +124,8 @@ impl PullFailure {
             Self::SignatureStripped(_) => "SignatureStripped",
             Self::SignatureInvalid(_) => "SignatureInvalid",
             Self::SignatureMismatch(_) => "SignatureMismatch",
+            Self::SignerMismatch(_) => "SignerMismatch",
+            Self::KeylessNotSupported(_) => "KeylessNotSupported",
             Self::Untrusted(_) => "RegistryUntrusted",
             Self::Unavailable(_) => "RegistryUnavailable",
         }

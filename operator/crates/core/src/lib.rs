@@ -34,6 +34,7 @@ pub mod recording;
 pub mod redaction;
 pub mod report;
 pub mod settlement;
+pub mod signer;
 pub mod statement;
 pub mod tags;
 pub mod usage;

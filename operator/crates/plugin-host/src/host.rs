@@ -69,9 +69,9 @@ pub(crate) struct House {
     pub(crate) ticker: Ticker,
     pub(crate) evaluator: Evaluator,
     pub(crate) shelf: Shelf<Linked>,
-    compiler: Compiler,
+    pub(crate) compiler: Compiler,
     /// Held while a component is compiled: each may take 25 times its size in memory.
-    compiling: tokio::sync::Mutex<()>,
+    pub(crate) compiling: tokio::sync::Mutex<()>,
     library: Mutex<Library>,
     maxima: PluginLimits,
 }
@@ -165,7 +165,12 @@ impl PluginHost for WasmHost {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, path::Path};
+    use std::{
+        fs,
+        io::Write as _,
+        path::{Path, PathBuf},
+        time::SystemTime,
+    };
 
     use tollkeeper_core::plugin::Tick;
 
@@ -202,24 +207,83 @@ mod tests {
         WasmHost::with(HostSettings { evaluation: Evaluation::Inline, compilation, maxima: MAXIMA }).unwrap()
     }
 
+    /// The one file of machine code in the cache.
+    fn machine_code(folder: &Path) -> PathBuf {
+        let files = fs::read_dir(folder.join("compiled-plugins")).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.into_iter().next().unwrap()
+    }
+
+    fn compiled(host: &WasmHost) -> u64 {
+        host.compiler().unwrap().compiled
+    }
+
     #[tokio::test]
-    async fn a_plugin_that_left_the_shelf_is_mapped_again_unless_its_file_was_written_to() {
+    async fn a_plugin_that_left_the_shelf_is_mapped_again() {
         let folder = tempfile::tempdir().unwrap();
         let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
         let plugin = host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
         let before = plugin.measure(tick("gauge 1"), vec![]).await;
         assert!(before.is_ok(), "{before:?}");
-        let files = fs::read_dir(folder.path().join("compiled-plugins")).unwrap();
-        let file = files.map(|file| file.unwrap().path()).next().unwrap();
-        let mut writer = fs::OpenOptions::new().append(true).open(&file).unwrap();
         // Others took its place in the cache, too.
-        fs::remove_file(&file).unwrap();
+        fs::remove_file(machine_code(folder.path())).unwrap();
         host.house.shelf.clear(&digest);
         assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, before);
-        host.house.shelf.clear(&digest);
-        writer.write_all(b"evil").unwrap();
+        assert_eq!(compiled(&host), 1);
+    }
+
+    #[tokio::test]
+    async fn machine_code_that_somebody_has_written_to_is_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
+        let load = async || host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
+        let (plugin, other) = (load().await, load().await);
+        let before = plugin.measure(tick("gauge 1"), vec![]).await;
+        assert!(before.is_ok(), "{before:?}");
+        let (file, whole) = (machine_code(folder.path()), fs::read(machine_code(folder.path())).unwrap());
+        for (is_there, times) in [(true, 2), (false, 3)] {
+            // In place and of the same length, while it is mapped and after it has lost its name.
+            let mut writer = fs::OpenOptions::new().write(true).open(&file).unwrap();
+            if !is_there {
+                fs::remove_file(&file).unwrap();
+            }
+            writer.write_all(b"evil").unwrap();
+            assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, before);
+            assert_eq!(other.measure(tick("gauge 1"), vec![]).await, before);
+            assert_eq!(compiled(&host), times, "once for all who use it");
+            assert_eq!(fs::read(machine_code(folder.path())).unwrap(), whole);
+            host.house.shelf.clear(&digest);
+            assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, before);
+        }
+        assert_eq!(compiled(&host), 3);
+    }
+
+    #[tokio::test]
+    async fn machine_code_that_was_only_touched_is_not_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
+        let plugin = host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
+        let before = plugin.measure(tick("gauge 1"), vec![]).await;
+        let file = fs::OpenOptions::new().write(true).open(machine_code(folder.path())).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, before);
+        assert_eq!(compiled(&host), 1);
+    }
+
+    #[tokio::test]
+    async fn machine_code_that_cannot_be_compiled_again_is_not_tried_at_every_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, digest) = (apart(folder.path()), Digest::of(HOSTILE));
+        let plugin = host.load(HOSTILE, &digest, PluginLimits::default()).await.unwrap();
+        fs::remove_file(folder.path().join("machine-code")).unwrap();
+        fs::write(machine_code(folder.path()), "evil").unwrap();
         let failure = plugin.measure(tick("gauge 1"), vec![]).await.unwrap_err();
-        assert!(failure.to_string().contains("it was changed after it was checked"), "{failure}");
+        assert_eq!(failure.reason(), "PluginFailed", "{failure}");
+        assert_eq!(plugin.measure(tick("gauge 1"), vec![]).await, Err(failure));
+        assert_eq!(compiled(&host), 2);
+        let usage = host.plugins().into_iter().next().unwrap().usage;
+        assert_eq!(usage.failures.get("PluginFailed"), Some(&2));
     }
 
     #[tokio::test]

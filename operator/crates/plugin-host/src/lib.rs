@@ -16,6 +16,7 @@ mod imports;
 mod input;
 mod library;
 mod limits;
+mod mending;
 mod output;
 mod plugin;
 mod shelf;

@@ -23,6 +23,7 @@ use crate::{
     imports,
     input::{View, check_size},
     limits::{Limits, MAX_MESSAGE},
+    mending::{Mending, mend},
     output,
     usage::PluginUsage,
     wasi::{self, Moment},
@@ -55,11 +56,12 @@ impl Linked {
 /// A compiled component that the host can link; plugins with different limits share it.
 pub(crate) struct Prepared {
     house: Weak<House>,
-    code: Code,
+    code: Mutex<Arc<Code>>,
     digest: Digest,
     /// The beginning of the digest.
     seed: u64,
     usage: Mutex<PluginUsage>,
+    pub(crate) mending: Mending,
 }
 
 impl Prepared {
@@ -74,7 +76,31 @@ impl Prepared {
         let linked = Linked::new(&house.engine, component)?;
         house.shelf.put(digest, code.mapped(), Arc::new(linked));
         let (house, digest, seed) = (Arc::downgrade(house), digest.clone(), seed(digest));
-        Ok(Self { house, code, digest, seed, usage: Mutex::default() })
+        let (code, (usage, mending)) = (Mutex::new(Arc::new(code)), Default::default());
+        Ok(Self { house, code, digest, seed, usage, mending })
+    }
+
+    /// Its digest.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Where its machine code is.
+    pub(crate) fn code(&self) -> Arc<Code> {
+        Arc::clone(&self.code.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes other machine code of the same component. A call that runs keeps its own.
+    pub(crate) fn replace(
+        &self,
+        house: &House,
+        code: Code,
+        component: &Component,
+    ) -> Result<(), PluginFailure> {
+        let linked = Linked::new(&house.engine, component)?;
+        house.shelf.put(&self.digest, code.mapped(), Arc::new(linked));
+        *self.code.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(code);
+        Ok(())
     }
 
     /// What is called: from the shelf, or mapped and linked again.
@@ -82,8 +108,9 @@ impl Prepared {
         if let Some(linked) = house.shelf.find(&self.digest) {
             return Ok(linked);
         }
-        let linked = Arc::new(Linked::new(&house.engine, &self.code.component(&house.engine)?)?);
-        house.shelf.put(&self.digest, self.code.mapped(), Arc::clone(&linked));
+        let code = self.code();
+        let linked = Arc::new(Linked::new(&house.engine, &code.component(&house.engine)?)?);
+        house.shelf.put(&self.digest, code.mapped(), Arc::clone(&linked));
         Ok(linked)
     }
 
@@ -120,11 +147,12 @@ impl Prepared {
         tick: &Tick,
         inputs: &[Input],
     ) -> Result<Measurement, PluginFailure> {
-        let measured = self.try_measure(house, limits, tick, inputs);
-        if let Err(failure) = &measured {
-            *self.books().failures.entry(failure.reason()).or_default() += 1;
-        }
-        measured
+        self.try_measure(house, limits, tick, inputs).inspect_err(|failure| self.note(failure))
+    }
+
+    /// That a tick gave no readings.
+    fn note(&self, failure: &PluginFailure) {
+        *self.books().failures.entry(failure.reason()).or_default() += 1;
     }
 
     fn try_measure(
@@ -214,6 +242,7 @@ impl WasmPlugin {
         prepared: Arc<Prepared>,
         limits: Limits,
     ) -> Result<Self, PluginFailure> {
+        mend(&house, &prepared).await?;
         let (there, asked) = (Arc::clone(&house), Arc::clone(&prepared));
         let manifest = house.evaluator.run(move || asked.manifest(&there, limits)).await?;
         Ok(Self { house, prepared, limits, manifest })
@@ -227,12 +256,14 @@ impl Plugin for WasmPlugin {
     }
 
     async fn validate_config(&self, config: &str) -> Result<(), PluginFailure> {
+        mend(&self.house, &self.prepared).await?;
         let (house, prepared, limits) = (Arc::clone(&self.house), Arc::clone(&self.prepared), self.limits);
         let config = config.to_owned();
         self.house.evaluator.run(move || prepared.validate(&house, limits, &config)).await
     }
 
     async fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
+        mend(&self.house, &self.prepared).await.inspect_err(|failure| self.prepared.note(failure))?;
         let (house, prepared, limits) = (Arc::clone(&self.house), Arc::clone(&self.prepared), self.limits);
         self.house.evaluator.run(move || prepared.measure(&house, limits, &tick, &inputs)).await
     }

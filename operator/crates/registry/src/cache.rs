@@ -1,7 +1,7 @@
 //! Components on disk, so that a restart does not need the registry. Losing any of it costs a pull.
 //!
-//! A file is complete or not there, and is compared with its digest whenever it is read. Its name covers the key that
-//! signed it: what was pulled without a signature is not taken where one is asked for.
+//! A file is complete or not there, and is compared with its digest whenever it is read. Its name covers who was proven to
+//! have signed it: what was pulled without a signature is not taken where one is asked for.
 
 use std::{
     fs, io,
@@ -12,6 +12,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tollkeeper_core::{artifact::ArtifactRequest, identity::Digest};
+
+use crate::proof::Proof;
 
 /// Bytes of all files. The chart gives the folder 1 GiB, which compiled plugins share; plugins have some megabytes at most.
 const MAX_TOTAL: u64 = 256 << 20;
@@ -28,8 +30,8 @@ impl Cache {
     }
 
     /// The bytes that were asked for, if they are there.
-    pub(crate) async fn get(&self, request: &ArtifactRequest) -> Option<Vec<u8>> {
-        let (path, digest) = (self.path(request), request.digest.clone());
+    pub(crate) async fn get(&self, request: &ArtifactRequest, proof: &Proof) -> Option<Vec<u8>> {
+        let (path, digest) = (self.path(request, proof), request.digest.clone());
         tokio::task::spawn_blocking(move || {
             let bytes = fs::read(&path).ok()?;
             if Digest::of(&bytes) == digest {
@@ -45,22 +47,21 @@ impl Cache {
     }
 
     /// Keeps bytes that are what was asked for. A disk that is full is no reason not to meter.
-    pub(crate) async fn put(&self, request: &ArtifactRequest, bytes: &[u8]) {
-        let (folder, path, bytes) = (self.folder.clone(), self.path(request), bytes.to_vec());
+    pub(crate) async fn put(&self, request: &ArtifactRequest, proof: &Proof, bytes: &[u8]) {
+        let (folder, path, bytes) = (self.folder.clone(), self.path(request, proof), bytes.to_vec());
         let written = tokio::task::spawn_blocking(move || write(&folder, &path, &bytes)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, folder = %self.folder.display(), "a plugin cannot be kept on disk; a restart pulls it again");
         }
     }
 
-    fn path(&self, request: &ArtifactRequest) -> PathBuf {
-        let signer = request.public_key_pem.as_deref().unwrap_or_default();
+    fn path(&self, request: &ArtifactRequest, proof: &Proof) -> PathBuf {
         let name = Sha256::new()
             .chain_update(request.digest.as_str())
             .chain_update([0])
             .chain_update(&request.reference)
             .chain_update([0])
-            .chain_update(signer);
+            .chain_update(proof.mark());
         self.folder.join(format!("{}.wasm", hex::encode(name.finalize())))
     }
 }
@@ -98,39 +99,51 @@ fn make_room(folder: &Path, wanted: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tollkeeper_core::signer::SignerIdentity;
 
-    fn request(bytes: &[u8], key: Option<&str>) -> ArtifactRequest {
+    use super::*;
+    use crate::signature::{identity::Roots, key::SigningKey};
+
+    fn request(bytes: &[u8]) -> ArtifactRequest {
         ArtifactRequest {
             reference: "registry.example.com/meter:1".into(),
             digest: Digest::of(bytes),
-            public_key_pem: key.map(str::to_owned),
+            signer: None,
             pull_secrets: Vec::new(),
         }
+    }
+
+    fn key() -> Proof {
+        Proof::Key(SigningKey::generate().unwrap().0.public().unwrap())
+    }
+
+    fn identity(subject: &str) -> Proof {
+        let identity = SignerIdentity::new("https://issuer.example.com", subject).unwrap();
+        Proof::Identity(identity, Roots::public().unwrap())
     }
 
     #[tokio::test]
     async fn what_was_kept_is_found_again_by_the_same_demands_only() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().join("artifacts"));
-        cache.put(&request(b"a", None), b"a").await;
-        assert_eq!(cache.get(&request(b"a", None)).await.as_deref(), Some(&b"a"[..]));
-        assert_eq!(
-            cache.get(&request(b"a", Some("key"))).await,
-            None,
-            "nobody has looked for this signature"
-        );
-        assert_eq!(cache.get(&request(b"b", None)).await, None);
+        let wanted = request(b"a");
+        let proofs = [Proof::Nothing, key(), key(), identity("a@example.com"), identity("b@example.com")];
+        for (kept, proof) in proofs.iter().enumerate() {
+            assert_eq!(cache.get(&wanted, proof).await, None, "nobody has looked for signature {kept}");
+            cache.put(&wanted, proof, b"a").await;
+            assert_eq!(cache.get(&wanted, proof).await.as_deref(), Some(&b"a"[..]), "{kept}");
+            assert_eq!(cache.get(&request(b"b"), proof).await, None, "{kept}");
+        }
     }
 
     #[tokio::test]
     async fn a_damaged_file_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().to_owned());
-        let wanted = request(b"a", None);
-        cache.put(&wanted, b"a").await;
-        fs::write(cache.path(&wanted), b"b").unwrap();
-        assert_eq!(cache.get(&wanted).await, None);
-        assert!(!cache.path(&wanted).exists());
+        let (wanted, proof) = (request(b"a"), Proof::Nothing);
+        cache.put(&wanted, &proof, b"a").await;
+        fs::write(cache.path(&wanted, &proof), b"b").unwrap();
+        assert_eq!(cache.get(&wanted, &proof).await, None);
+        assert!(!cache.path(&wanted, &proof).exists());
     }
 }

@@ -12,6 +12,7 @@ mod challenge;
 mod credentials;
 mod manifest;
 mod names;
+mod proof;
 mod pull;
 mod push;
 mod reference;
@@ -29,7 +30,7 @@ pub use push::Pushed;
 pub use reference::{InvalidReference, Reference};
 pub use signature::{
     Layout, Signed,
-    identity::{Identity, InvalidIdentity},
+    identity::{InvalidRoots, Roots},
     key::{InvalidKey, PublicKey, SigningKey},
 };
 pub use transport::{Settings, TransportError};

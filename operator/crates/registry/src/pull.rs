@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tollkeeper_core::{
     artifact::{ArtifactRequest, Artifacts, PullFailure},
     identity::Digest,
+    signer::SignerIdentity,
 };
 
 use crate::{
@@ -14,9 +15,10 @@ use crate::{
     cache::Cache,
     credentials::{Credentials, Keyring},
     manifest::{Descriptor, Manifest},
+    proof::Proof,
     reference::Reference,
     repository::{Access, Repository},
-    signature::{self, Layout, Signed, Subject, identity::Identity, key::PublicKey},
+    signature::{self, Layout, Signed, Subject, identity::Roots, key::PublicKey},
     transport::{Settings, Transport, TransportError},
 };
 
@@ -25,6 +27,7 @@ pub struct Registries {
     pub(crate) transport: Arc<Transport>,
     settings: Settings,
     cache: Option<Cache>,
+    roots: Option<Roots>,
 }
 
 /// An artifact in a registry whose manifest has been read.
@@ -43,13 +46,21 @@ impl Registries {
     /// # Errors
     /// If the certificates are none.
     pub fn new(settings: Settings) -> Result<Self, TransportError> {
-        Ok(Self { transport: Arc::new(Transport::new(&settings)?), settings, cache: None })
+        Ok(Self { transport: Arc::new(Transport::new(&settings)?), settings, cache: None, roots: None })
     }
 
     /// Keeps what was pulled and verified in a folder, so that a restart does not need the registry.
     #[must_use]
     pub fn with_cache(mut self, folder: PathBuf) -> Self {
         self.cache = Some(Cache::new(folder));
+        self
+    }
+
+    /// Takes what an identity has signed, if these roots of trust prove it. Without them, a request that asks for an identity
+    /// is refused.
+    #[must_use]
+    pub fn with_roots(mut self, roots: Roots) -> Self {
+        self.roots = Some(roots);
         self
     }
 
@@ -114,14 +125,9 @@ impl Registries {
             .reference
             .parse()
             .map_err(|error: crate::InvalidReference| PullFailure::InvalidReference(error.to_string()))?;
-        let key = match &request.public_key_pem {
-            Some(pem) => Some(PublicKey::from_pem(pem).map_err(|error| {
-                PullFailure::InvalidKey(format!("spec.meter.plugin.publicKeyPem cannot be used: {error}"))
-            })?),
-            None => None,
-        };
+        let proof = Proof::of(request, self.roots.as_ref())?;
         if let Some(cache) = &self.cache
-            && let Some(known) = cache.get(request).await
+            && let Some(known) = cache.get(request, &proof).await
         {
             return Ok(known);
         }
@@ -135,12 +141,10 @@ impl Registries {
         }
         let found = self.find(&reference, &keyring).await?;
         found.holds(&request.digest)?;
-        if let Some(key) = &key {
-            found.verify(key).await?;
-        }
+        proof.verify(&found).await?;
         let component = found.component(&|_| {}).await?;
         if let Some(cache) = &self.cache {
-            cache.put(request, &component).await;
+            cache.put(request, &proof, &component).await;
         }
         Ok(component)
     }
@@ -196,9 +200,13 @@ impl Found {
         signature::verify(&self.repository, self.subject(), key).await
     }
 
-    /// Fails unless the identity has signed the manifest.
-    pub async fn verify_identity(&self, identity: &Identity) -> Result<Signed, PullFailure> {
-        signature::verify_identity(&self.repository, self.subject(), identity).await
+    /// Fails unless the identity has signed the manifest, as these roots of trust prove.
+    pub async fn verify_identity(
+        &self,
+        identity: &SignerIdentity,
+        roots: &Roots,
+    ) -> Result<Signed, PullFailure> {
+        signature::verify_identity(&self.repository, self.subject(), identity, roots).await
     }
 
     /// How many signatures there are, by layout, whoever made them.

@@ -85,7 +85,7 @@ impl Fake {
         ArtifactRequest {
             reference: format!("{}/meter:1", self.host),
             digest: Digest::of(COMPONENT),
-            public_key_pem: None,
+            signer: None,
             pull_secrets: Vec::new(),
         }
     }

@@ -4,7 +4,10 @@
 mod common;
 
 use common::{COMPONENT, Shop, key};
-use tollkeeper_core::artifact::{Artifacts as _, PullSecret};
+use tollkeeper_core::{
+    artifact::{Artifacts as _, PullSecret},
+    signer::Signer,
+};
 use tollkeeper_kit::Door;
 use tollkeeper_registry::{Keyring, Layout, Registries, Settings};
 
@@ -165,7 +168,7 @@ async fn a_product_with_a_key_takes_signed_artifacts_only() {
     let pushed = shop.push("meter:1", COMPONENT).await;
     let ((signing, public), (_, stranger)) = (key(), key());
     let mut request = shop.request("meter:1", COMPONENT);
-    request.public_key_pem = Some(public.to_pem());
+    request.signer = Some(Signer::Key(public.to_pem()));
     let reason = async |request| shop.registries.component(&request).await.unwrap_err().reason();
     assert_eq!(reason(request.clone()).await, "SignatureMissing");
 
@@ -173,10 +176,10 @@ async fn a_product_with_a_key_takes_signed_artifacts_only() {
     assert_eq!(shop.registries.component(&request).await.as_deref(), Ok(COMPONENT));
 
     let mut other_key = request.clone();
-    other_key.public_key_pem = Some(stranger.to_pem());
+    other_key.signer = Some(Signer::Key(stranger.to_pem()));
     assert_eq!(reason(other_key).await, "SignatureInvalid");
     let mut no_key = request.clone();
-    no_key.public_key_pem = Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into());
+    no_key.signer = Some(Signer::Key("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into()));
     assert_eq!(reason(no_key).await, "InvalidPluginKey");
     assert_eq!(pushed.component, request.digest);
 }
@@ -191,7 +194,7 @@ async fn what_was_pulled_once_does_not_need_the_registry_again() {
     shop.registries.sign(&shop.reference("meter:1"), &shop.keyring, &signing, &BOTH).await.unwrap();
     let request = shop.request("meter:1", COMPONENT);
     let mut signed = request.clone();
-    signed.public_key_pem = Some(public.to_pem());
+    signed.signer = Some(Signer::Key(public.to_pem()));
     shop.registries.component(&signed).await.unwrap();
 
     let Shop { registry, .. } = shop;
@@ -199,7 +202,7 @@ async fn what_was_pulled_once_does_not_need_the_registry_again() {
     let restarted = Registries::new(Settings::default()).unwrap().with_cache(folder.path().join("artifacts"));
     assert_eq!(restarted.component(&signed).await.as_deref(), Ok(COMPONENT));
     let mut other = signed;
-    other.public_key_pem = Some(key().1.to_pem());
+    other.signer = Some(Signer::Key(key().1.to_pem()));
     for asked in [other, request] {
         assert_eq!(restarted.component(&asked).await.unwrap_err().reason(), "RegistryUnavailable");
     }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use clap::Args;
-use tollkeeper_core::artifact::PullFailure;
-use tollkeeper_registry::{Found, Identity, PublicKey, Signed};
+use tollkeeper_core::{artifact::PullFailure, signer::SignerIdentity};
+use tollkeeper_registry::{Found, InvalidRoots, PublicKey, Signed};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, registry};
 
 /// Who must have signed it.
 #[derive(Debug, Args)]
@@ -17,10 +17,12 @@ pub(super) struct Signer {
     /// File with the public key (PEM) that must have signed it: what goes into spec.meter.plugin.publicKeyPem.
     #[arg(long, value_name = "FILE", conflicts_with = "issuer")]
     key: Option<PathBuf>,
-    /// OpenID Connect issuer that must vouch for the signer (keyless signatures), such as https://token.actions.githubusercontent.com.
+    /// OpenID Connect issuer that must vouch for the signer (keyless signatures), such as
+    /// https://token.actions.githubusercontent.com: what goes into spec.meter.plugin.identity.issuer.
     #[arg(long, value_name = "URL", requires = "subject")]
     issuer: Option<String>,
-    /// Signer that the issuer must name: an e-mail address, or the address of a workflow.
+    /// Signer that the issuer must name, an e-mail address or the address of a workflow: what goes into
+    /// spec.meter.plugin.identity.subject.
     #[arg(long, requires = "issuer")]
     subject: Option<String>,
     /// File with the roots of trust (trusted_root.json) of a private sigstore; by default the public one is trusted.
@@ -34,13 +36,13 @@ impl Signer {
         if let Some(path) = &self.key {
             return Ok(Some(found.verify(&public_key(path)?).await));
         }
-        let Some((issuer, subject)) = self.issuer.clone().zip(self.subject.clone()) else { return Ok(None) };
-        let roots = match &self.trusted_root {
-            Some(path) => Some(read(path)?),
-            None => None,
+        let Some((issuer, subject)) = self.issuer.as_deref().zip(self.subject.as_deref()) else {
+            return Ok(None);
         };
-        let identity = Identity::new(issuer, subject, roots.as_deref()).map_err(Failure::new)?;
-        Ok(Some(found.verify_identity(&identity).await))
+        let identity = SignerIdentity::new(issuer, subject).map_err(Failure::new)?;
+        let roots = registry::roots(self.trusted_root.as_deref())?
+            .ok_or_else(|| Failure::new(InvalidRoots::NotBuilt))?;
+        Ok(Some(found.verify_identity(&identity, &roots).await))
     }
 }
 

@@ -28,7 +28,10 @@ use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_registry::Registries;
 
-use super::{Failure, cluster, registry::RegistryOptions};
+use super::{
+    Failure, cluster,
+    registry::{self, RegistryOptions},
+};
 use crate::{clock, settings};
 
 /// Name of the lease; the chart's Role grants this one only.
@@ -60,6 +63,10 @@ pub(crate) struct Run {
     pod_namespace: Option<String>,
     #[command(flatten)]
     registries: RegistryOptions,
+    /// File with the roots of trust (trusted_root.json) that prove who has signed a plugin without a key; by default those of
+    /// the public sigstore, as they were when this version was built. Nothing is ever fetched.
+    #[arg(long, env = "TOLLKEEPER_TRUSTED_ROOT", value_name = "FILE")]
+    trusted_root: Option<PathBuf>,
     /// Folder for what can be had again: plugins from registries, and compiled ones. Without it, a restart pulls and compiles
     /// them anew.
     #[arg(long, env = "TOLLKEEPER_CACHE_DIR")]
@@ -201,11 +208,14 @@ impl Run {
     }
 
     fn artifacts(&self) -> Result<Registries, Failure> {
-        let registries = Registries::new(self.registries.settings()?).map_err(Failure::new)?;
-        Ok(match &self.cache_dir {
-            Some(folder) => registries.with_cache(folder.join("artifacts")),
-            None => registries,
-        })
+        let mut registries = Registries::new(self.registries.settings()?).map_err(Failure::new)?;
+        if let Some(roots) = registry::roots(self.trusted_root.as_deref())? {
+            registries = registries.with_roots(roots);
+        }
+        if let Some(folder) = &self.cache_dir {
+            registries = registries.with_cache(folder.join("artifacts"));
+        }
+        Ok(registries)
     }
 
     fn marks(&self) -> Result<KeptMarks, Failure> {

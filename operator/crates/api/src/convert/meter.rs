@@ -7,6 +7,7 @@ use tollkeeper_core::{
     input::{InputDeclaration, InputSource},
     plugin::PluginLimits,
     product::{ByteSize, Interval, InvalidByteSize, InvalidSpan, Meter, Product, Span},
+    signer::{InvalidSignerIdentity, Signer, SignerIdentity},
     workload::Selector,
 };
 
@@ -41,8 +42,8 @@ pub struct PluginOrigin {
     pub source: PluginSource,
     /// Secrets with credentials for the registry, in the product's namespace.
     pub pull_secrets: Vec<ObjectName>,
-    /// Key that must have signed the OCI artifact, in PEM.
-    pub public_key_pem: Option<String>,
+    /// Who must have signed the OCI artifact, if anybody must.
+    pub signer: Option<Signer>,
 }
 
 /// Where the bytes of a plugin are.
@@ -101,6 +102,19 @@ pub enum InvalidMeter {
         "spec.meter.plugin.publicKeyPem is not a public key in PEM; paste it with its BEGIN and END lines"
     )]
     PublicKey,
+    /// A key and an identity.
+    #[error(
+        "spec.meter.plugin names publicKeyPem and identity; an artifact is signed by one of them: remove the other"
+    )]
+    TwoSigners,
+    /// An identity, for bytes that nobody can have signed.
+    #[error(
+        "spec.meter.plugin.identity is set and source.oci is not; only an artifact in a registry is signed: name one, or remove identity"
+    )]
+    IdentityWithoutRegistry,
+    /// The identity is not one.
+    #[error("spec.meter.plugin.identity: {0}")]
+    Identity(InvalidSignerIdentity),
     /// The memory limit is not a number of bytes.
     #[error("spec.meter.plugin.limits.memory: {0}; write a size such as 64Mi")]
     MemoryText(InvalidByteSize),
@@ -145,6 +159,7 @@ impl InvalidMeter {
             Self::Source(_) | Self::SourcePlace { .. } | Self::PullSecret { .. } => "InvalidPluginSource",
             Self::Digest(_) => "InvalidPluginDigest",
             Self::PublicKey => "InvalidPluginKey",
+            Self::TwoSigners | Self::IdentityWithoutRegistry | Self::Identity(_) => "InvalidPluginIdentity",
             Self::MemoryText(_)
             | Self::Memory(_)
             | Self::ComponentText(_)
@@ -199,14 +214,23 @@ fn origin(spec: &PluginSpec) -> Result<PluginOrigin, InvalidMeter> {
             secret.name.parse().map_err(|problem| InvalidMeter::PullSecret { index, problem })
         })
         .collect::<Result<_, _>>()?;
-    if spec.public_key_pem.as_ref().is_some_and(|pem| !super::product::is_public_key(pem)) {
-        return Err(InvalidMeter::PublicKey);
+    let (source, signer) = (source(&spec.source)?, signer(spec)?);
+    if matches!(signer, Some(Signer::Identity(_))) && !matches!(source, PluginSource::Oci(_)) {
+        return Err(InvalidMeter::IdentityWithoutRegistry);
     }
-    Ok(PluginOrigin {
-        source: source(&spec.source)?,
-        pull_secrets,
-        public_key_pem: spec.public_key_pem.clone(),
-    })
+    Ok(PluginOrigin { source, pull_secrets, signer })
+}
+
+fn signer(spec: &PluginSpec) -> Result<Option<Signer>, InvalidMeter> {
+    match (&spec.public_key_pem, &spec.identity) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(InvalidMeter::TwoSigners),
+        (Some(pem), None) if !super::product::is_public_key(pem) => Err(InvalidMeter::PublicKey),
+        (Some(pem), None) => Ok(Some(Signer::Key(pem.clone()))),
+        (None, Some(identity)) => SignerIdentity::new(&identity.issuer, &identity.subject)
+            .map(|identity| Some(Signer::Identity(identity)))
+            .map_err(InvalidMeter::Identity),
+    }
 }
 
 fn source(spec: &PluginSourceSpec) -> Result<PluginSource, InvalidMeter> {

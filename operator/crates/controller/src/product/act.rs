@@ -3,6 +3,7 @@
 use kube::{Api, ResourceExt as _, api::Patch};
 use serde_json::json;
 use tollkeeper_api::{MarketplaceProduct, SETTLE_FINALIZER};
+use tollkeeper_core::identity::ObjectKey;
 
 use super::{
     ProductHouse,
@@ -11,14 +12,19 @@ use super::{
 };
 use crate::{
     calls::{CallError, call, patch_params},
-    meter::Assignment,
+    meter::{Assignment, Finding},
+    roster::ProductProgress,
 };
 
 /// Does what the plan says.
 pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) -> Result<(), CallError> {
     // The finalizer comes first: usage that nobody would settle must not be measured.
     change_finalizer(observed, plan.finalizer, house).await?;
-    house.roster.update(&observed.key, |progress| progress.overlapping.clone_from(&plan.overlapping));
+    let refusal = observed.plugin.as_ref().and_then(|plugin| plugin.as_ref().err());
+    house.roster.update(&observed.key, |progress| {
+        progress.overlapping.clone_from(&plan.overlapping);
+        note_refusal(&observed.key, progress, refusal);
+    });
     let metered = observed.checked.as_ref().ok().and_then(|checked| checked.metered.as_ref());
     match (&plan.metering, metered, &observed.plugin) {
         (Some(bindings), Some(metered), Some(Ok(plugin))) => house.meters.assign(Assignment {
@@ -34,6 +40,15 @@ pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) 
         _ => house.meters.dismiss(&observed.key).await,
     }
     Ok(())
+}
+
+/// A refusal is logged when its reason is new: what else its words say may change at every try.
+fn note_refusal(product: &ObjectKey, progress: &mut ProductProgress, refusal: Option<&Finding>) {
+    let reason = refusal.map(|finding| finding.reason);
+    if let Some(finding) = refusal.filter(|_| progress.refusal != reason) {
+        tracing::warn!(%product, reason = finding.reason, "its plugin cannot be used: {}", finding.message);
+    }
+    progress.refusal = reason;
 }
 
 async fn change_finalizer(

@@ -181,7 +181,7 @@ async fn pulled(
     let request = ArtifactRequest {
         reference: reference.to_owned(),
         digest: metered.product.meter.plugin.clone(),
-        public_key_pem: metered.plugin.public_key_pem.clone(),
+        signer: metered.plugin.signer.clone(),
         pull_secrets,
     };
     let component = house
@@ -214,7 +214,7 @@ mod tests {
         let source = PluginSource::Oci(reference.to_owned());
         PluginKey {
             digest: Digest::of(b"component"),
-            origin: PluginOrigin { source, pull_secrets: Vec::new(), public_key_pem: None },
+            origin: PluginOrigin { source, pull_secrets: Vec::new(), signer: None },
             limits: PluginLimits::default(),
             config: "{}".to_owned(),
         }

@@ -63,6 +63,7 @@ struct Stamp {
 #[derive(Debug)]
 pub(crate) struct Whole {
     file: File,
+    name: PathBuf,
     length: u64,
     written: (i64, i64),
 }
@@ -75,16 +76,28 @@ impl Whole {
         if Stamp::new(&metadata) != checked {
             return Err(changed());
         }
-        Ok(Self { length: metadata.size(), written: written(&metadata), file })
+        let (name, length) = (path.to_owned(), metadata.size());
+        Ok(Self { length, written: written(&metadata), file, name })
     }
 
-    /// The way to the file, for as long as this lives. Fails if it was written to since it was checked.
-    pub(super) fn path(&self) -> io::Result<PathBuf> {
+    /// Fails if it was written to since it was checked.
+    pub(super) fn check(&self) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         // Losing its name changes a file's stamp; its length and time of writing change only with its content.
         if metadata.size() != self.length || written(&metadata) != self.written {
             return Err(changed());
         }
+        Ok(())
+    }
+
+    /// The name that it had when it was opened.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// The way to the file, for as long as this lives. Fails if it was written to since it was checked.
+    pub(super) fn path(&self) -> io::Result<PathBuf> {
+        self.check()?;
         Ok(PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd())))
     }
 
@@ -119,9 +132,15 @@ impl Cache {
     pub(super) fn find(&mut self, digest: &Digest) -> Option<Whole> {
         let key = Key::new(digest, self.engine);
         let entry = self.entries.get_mut(&key)?;
-        let unchanged = Stamp::of(&entry.path).ok() == Some(entry.seen);
-        entry.checked = unchanged && (entry.checked || is_named_by_content(&entry.path));
+        let Ok(stamp) = Stamp::of(&entry.path) else {
+            self.discard(digest);
+            return None;
+        };
+        // A stamp changes with less than the content: what is intact is not compiled twice.
+        entry.checked = (entry.checked && stamp == entry.seen) || is_named_by_content(&entry.path);
+        entry.seen = stamp;
         if !entry.checked {
+            tracing::warn!(file = %entry.path.display(), "a compiled plugin is damaged; it is compiled again");
             self.discard(digest);
             return None;
         }

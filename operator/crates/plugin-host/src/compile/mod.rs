@@ -10,6 +10,7 @@ mod child;
 mod code;
 mod here;
 mod map;
+mod original;
 mod process;
 mod workshop;
 

@@ -11,6 +11,7 @@ use super::{
     artefact::EngineHash,
     cache::{Cache, Whole},
     map::map,
+    original::{Attic, Original},
     process,
 };
 use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE, usage::CompilerUsage};
@@ -18,6 +19,7 @@ use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE, usage::Compiler
 pub(crate) struct Workshop {
     apart: Apart,
     cache: Mutex<Cache>,
+    attic: Attic,
     usage: Mutex<CompilerUsage>,
 }
 
@@ -26,7 +28,8 @@ impl Workshop {
         let cache = Cache::open(&apart.cache, apart.cache_size, EngineHash::of(engine)).map_err(|error| {
             HostError::new(format!("the cache of compiled plugins in {}: {error}", apart.cache.display()))
         })?;
-        Ok(Self { apart, cache: Mutex::new(cache), usage: Mutex::default() })
+        let (attic, usage) = Default::default();
+        Ok(Self { apart, cache: Mutex::new(cache), attic, usage })
     }
 
     /// The machine code of admitted bytes, compiled only if it is not there.
@@ -40,7 +43,7 @@ impl Workshop {
         let mapped = found.and_then(|whole| map(engine, &whole).ok().map(|component| (whole, component)));
         if let Some((whole, component)) = mapped {
             self.books().found += 1;
-            return Ok((Code::File(whole), component));
+            return Ok((Code::File(whole, self.original(bytes, digest)), component));
         }
         // There is none, or another processor's: made anew.
         self.cache().discard(digest);
@@ -54,7 +57,16 @@ impl Workshop {
                 MAX_MESSAGE,
             ))
         });
-        Ok((Code::File(whole), mapped?))
+        Ok((Code::File(whole, self.original(bytes, digest)), mapped?))
+    }
+
+    /// A disk that is full is no reason not to use what is compiled.
+    fn original(&self, bytes: &[u8], digest: &Digest) -> Option<Original> {
+        let kept = self.attic.keep(&self.apart.cache, bytes, digest);
+        kept.inspect_err(|error| {
+            tracing::warn!(plugin = %digest, %error, "its component is not kept: if somebody writes to its machine code, it takes a restart");
+        })
+        .ok()
     }
 
     async fn make(self: Arc<Self>, bytes: &[u8], digest: &Digest) -> Result<Whole, PluginFailure> {

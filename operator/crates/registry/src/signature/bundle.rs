@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tollkeeper_core::identity::Digest;
 
-use super::{MAX_SIGNATURES, Subject, Verdict};
+use super::{Judge, MAX_SIGNATURES, Subject, Verdict};
 use crate::{
     carry::list,
     manifest::{ARTIFACT_MANIFEST, Descriptor, EMPTY, Manifest},
@@ -82,13 +82,10 @@ fn is_signature(descriptor: &Descriptor) -> bool {
         && descriptor.annotations.get(PREDICATE_ANNOTATION).is_none_or(|kind| kind == PREDICATE)
 }
 
-/// What a bundle proves about the manifest in question.
-pub(super) type Judge<'a> = dyn Fn(&[u8]) -> Verdict + Sync + 'a;
-
 pub(super) async fn verdicts(
     repository: &Repository,
     subject: Subject<'_>,
-    judge: &Judge<'_>,
+    judge: Judge<'_>,
 ) -> Result<Vec<Verdict>, TransportError> {
     let mut verdicts = Vec::new();
     for place in places(repository, subject.digest).await? {
@@ -104,7 +101,7 @@ pub(super) async fn verdicts(
         if manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type) != BUNDLE {
             continue;
         }
-        verdicts.push(verdict(repository, &manifest, judge).await?);
+        verdicts.push(verdict(repository, &manifest, subject, judge).await?);
     }
     Ok(verdicts)
 }
@@ -112,7 +109,8 @@ pub(super) async fn verdicts(
 async fn verdict(
     repository: &Repository,
     manifest: &Manifest,
-    judge: &Judge<'_>,
+    subject: Subject<'_>,
+    judge: Judge<'_>,
 ) -> Result<Verdict, TransportError> {
     let Some(layer) = manifest.layers.iter().find(|layer| layer.size <= MAX_BUNDLE) else {
         return Ok(Verdict::Stripped);
@@ -122,7 +120,7 @@ async fn verdict(
         Err(TransportError::NotFound(_) | TransportError::TooLarge(_)) => return Ok(Verdict::Stripped),
         Err(error) => return Err(error),
     };
-    Ok(judge(&bytes))
+    Ok(judge.verdict(bytes, subject).await)
 }
 
 /// What a bundle proves that a key has signed.

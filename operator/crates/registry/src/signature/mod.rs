@@ -1,19 +1,21 @@
-//! Signatures of artifacts by a key, offline, in both layouts that cosign writes.
+//! Signatures of artifacts by a key or an identity, offline, in the layouts that cosign writes.
 //!
 //! A signature is over a manifest's digest, so it covers the component by way of the manifest. Whatever lies in a registry
-//! beside an artifact may be anybody's: only a signature that the key accepts, of the manifest in question, counts.
+//! beside an artifact may be anybody's: only one that is proven to be the signer's, of the manifest in question, counts.
 
 mod bundle;
 pub(crate) mod identity;
 pub(crate) mod key;
 mod simple;
 
-use tollkeeper_core::{artifact::PullFailure, identity::Digest};
+use std::fmt;
+
+use tollkeeper_core::{artifact::PullFailure, identity::Digest, signer::SignerIdentity};
 
 use crate::{
     repository::Repository,
     signature::{
-        identity::Identity,
+        identity::Roots,
         key::{PublicKey, SigningKey},
     },
     transport::TransportError,
@@ -41,7 +43,7 @@ impl Layout {
     }
 }
 
-/// An artifact that a key has signed.
+/// An artifact that the right one has signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signed {
     /// Where the signature is.
@@ -49,16 +51,35 @@ pub struct Signed {
 }
 
 /// What looking at one signature came to, the worst first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Verdict {
     /// There is the place for a signature, and none in it.
     Stripped,
     /// Another key's, or nobody's.
     Foreign,
-    /// The key's, of something else.
+    /// Of this artifact, proven to be of another identity: this one.
+    #[cfg_attr(not(feature = "keyless"), allow(dead_code, reason = "nothing proves an identity then"))]
+    Stranger(String),
+    /// The signer's, of something else.
     Elsewhere,
-    /// The key's, of this artifact.
+    /// The signer's, of this artifact.
     Good,
+}
+
+/// Who says what a bundle proves.
+#[derive(Clone, Copy)]
+enum Judge<'a> {
+    Key(&'a PublicKey),
+    Identity(&'a SignerIdentity, &'a Roots),
+}
+
+impl Judge<'_> {
+    async fn verdict(self, bundle: Vec<u8>, subject: Subject<'_>) -> Verdict {
+        match self {
+            Self::Key(key) => bundle::judge(&bundle, subject, key),
+            Self::Identity(identity, roots) => roots.judge(identity, bundle, subject).await,
+        }
+    }
 }
 
 /// The manifest that is to be signed or verified.
@@ -66,6 +87,31 @@ enum Verdict {
 pub(crate) struct Subject<'a> {
     pub(crate) digest: &'a Digest,
     pub(crate) manifest: &'a [u8],
+}
+
+/// Whose signature was looked for, in words.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Key,
+    Identity(&'a SignerIdentity),
+}
+
+impl Wanted<'_> {
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Key => "sign it with `tollkeeper plugin sign` or `cosign sign --key`",
+            Self::Identity(_) => "sign it with `cosign sign`, version 3 or newer",
+        }
+    }
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("this key"),
+            Self::Identity(identity) => identity.fmt(f),
+        }
+    }
 }
 
 /// Looks for a signature by a key, in both layouts.
@@ -79,9 +125,7 @@ pub(crate) async fn verify(
     for layout in [Layout::Tag, Layout::Referrer] {
         let verdicts = match layout {
             Layout::Tag => simple::verdicts(repository, subject, key).await,
-            Layout::Referrer => {
-                bundle::verdicts(repository, subject, &|bytes| bundle::judge(bytes, subject, key)).await
-            }
+            Layout::Referrer => bundle::verdicts(repository, subject, Judge::Key(key)).await,
         };
         match verdicts {
             Ok(verdicts) if verdicts.contains(&Verdict::Good) => return Ok(Signed { layout }),
@@ -92,7 +136,7 @@ pub(crate) async fn verify(
     match trouble {
         // What could not be read may have been the good one.
         Some(error) => Err(error.into()),
-        None => Err(refusal(repository, subject.digest, best, "this key")),
+        None => Err(refusal(repository, subject.digest, best, Wanted::Key)),
     }
 }
 
@@ -100,30 +144,37 @@ pub(crate) async fn verify(
 pub(crate) async fn verify_identity(
     repository: &Repository,
     subject: Subject<'_>,
-    identity: &Identity,
+    identity: &SignerIdentity,
+    roots: &Roots,
 ) -> Result<Signed, PullFailure> {
-    let verdicts = bundle::verdicts(repository, subject, &|bytes| identity.judge(bytes, subject)).await?;
+    let verdicts = bundle::verdicts(repository, subject, Judge::Identity(identity, roots)).await?;
     match verdicts.into_iter().max() {
         Some(Verdict::Good) => Ok(Signed { layout: Layout::Referrer }),
-        best => Err(refusal(repository, subject.digest, best, &identity.to_string())),
+        best => Err(refusal(repository, subject.digest, best, Wanted::Identity(identity))),
     }
 }
 
-fn refusal(repository: &Repository, digest: &Digest, best: Option<Verdict>, who: &str) -> PullFailure {
+fn refusal(
+    repository: &Repository,
+    digest: &Digest,
+    best: Option<Verdict>,
+    wanted: Wanted<'_>,
+) -> PullFailure {
     let artifact = repository.reference().at(digest);
     match best {
-        None => PullFailure::SignatureMissing(format!(
-            "{artifact} is not signed; sign it with `tollkeeper plugin sign` or `cosign sign --key`"
-        )),
+        None => PullFailure::SignatureMissing(format!("{artifact} is not signed; {}", wanted.advice())),
         Some(Verdict::Stripped) => PullFailure::SignatureStripped(format!(
             "{artifact} has the place of a signature and no signature in it; somebody may have taken it away: sign it again"
         )),
         Some(Verdict::Elsewhere) => PullFailure::SignatureMismatch(format!(
-            "{who} has signed something else than {artifact}, and that signature was put there; sign this artifact"
+            "{wanted} has signed something else than {artifact}, and that signature was put there; sign this artifact"
         )),
-        Some(Verdict::Foreign | Verdict::Good) => {
-            PullFailure::SignatureInvalid(format!("{artifact} is signed, but not by {who}; check who signs"))
-        }
+        Some(Verdict::Stranger(stranger)) => PullFailure::SignerMismatch(format!(
+            "{artifact} is signed by {stranger}, and not by {wanted}; check who signs, or correct issuer and subject"
+        )),
+        Some(Verdict::Foreign | Verdict::Good) => PullFailure::SignatureInvalid(format!(
+            "{artifact} is signed, but not by {wanted}; check who signs"
+        )),
     }
 }
 

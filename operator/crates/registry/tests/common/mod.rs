@@ -46,7 +46,7 @@ impl Shop {
         ArtifactRequest {
             reference: self.reference(rest).to_string(),
             digest: Digest::of(component),
-            public_key_pem: None,
+            signer: None,
             pull_secrets: Vec::new(),
         }
     }

@@ -92,11 +92,12 @@ fn products(parts: &Parts, registry: &mut Registry) {
             findings.storage.iter().chain(&findings.sealed).chain(&findings.clock).chain(&progress.attention);
         let findings =
             findings.chain(&progress.evidence).chain(&progress.unread).chain(&progress.bookkeeping);
-        for finding in findings.chain(progress.findings.missed.values()) {
+        let findings = findings.chain(progress.findings.missed.values());
+        for reason in findings.map(|finding| finding.reason).chain(progress.refusal) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
                 product: key.name.clone(),
-                reason: finding.reason.to_owned(),
+                reason: reason.to_owned(),
             };
             problems.get_or_create(&problem).set(1);
         }
