@@ -73,7 +73,9 @@ pub async fn run(house: &House, stop: &CancellationToken) {
 impl House {
     /// Whether a piece of news need not be told again.
     async fn tell(&self, news: &News) -> bool {
-        let Some(Seen::Object(object)) = self.products.get(&news.product) else { return true };
+        let Some(Seen::Object(object)) = self.products.get(&news.product) else {
+            return self.products.is_listed(&news.product.namespace);
+        };
         let report = news.record.as_ref().map(|(report, dimension)| reference(report, dimension));
         self.events.tell(&object.object_ref(&()), report.as_ref(), news.action, &news.verdict).await
     }
