@@ -104,6 +104,7 @@ mod tests {
         ArtifactRequest {
             reference: "registry.example.com/meter:1".into(),
             digest: Digest::of(bytes),
+            max_component: u64::MAX,
             public_key_pem: key.map(str::to_owned),
             pull_secrets: Vec::new(),
         }

@@ -26,7 +26,7 @@ use tollkeeper_controller::{
 use tollkeeper_core::{clock::Clock, recording::Recorder};
 use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_plugin_host::WasmHost;
-use tollkeeper_registry::Registries;
+use tollkeeper_registry::{Registries, Settings};
 
 use super::{Failure, cluster, registry::RegistryOptions};
 use crate::{clock, settings};
@@ -198,7 +198,9 @@ impl Run {
     }
 
     fn artifacts(&self) -> Result<Registries, Failure> {
-        let registries = Registries::new(self.registries.settings()?).map_err(Failure::new)?;
+        let settings =
+            Settings { max_component: self.plugins.max_component(), ..self.registries.settings()? };
+        let registries = Registries::new(settings).map_err(Failure::new)?;
         Ok(match &self.cache_dir {
             Some(folder) => registries.with_cache(folder.join("artifacts")),
             None => registries,

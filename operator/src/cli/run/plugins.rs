@@ -8,7 +8,7 @@ use tollkeeper_core::{
     plugin::PluginLimits,
     product::{ByteSize, Span},
 };
-use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, WasmHost};
+use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, MAX_COMPONENT, WasmHost};
 
 use super::super::Failure;
 
@@ -43,6 +43,11 @@ pub(super) struct PluginHome {
 }
 
 impl Plugins {
+    /// The largest component in bytes that any product may ask for.
+    pub(super) fn max_component(&self) -> u64 {
+        self.max_plugin_component.0.min(MAX_COMPONENT)
+    }
+
     /// Starts the host; without a folder for the cache it makes one that ends with it.
     pub(super) fn start(&self, cache_dir: Option<&Path>) -> Result<PluginHome, Failure> {
         let (cache, temporary) = match cache_dir {
