@@ -20,6 +20,8 @@ const CHANGES: usize = 1024;
 pub struct ProductProgress {
     /// Whether a meter runs for it.
     pub is_metered: bool,
+    /// Why the plugin that it names was not loaded.
+    pub plugin: Option<Finding>,
     /// What its meter has to say.
     pub findings: Findings,
     /// How far its bindings are.

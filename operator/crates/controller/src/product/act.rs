@@ -18,7 +18,10 @@ use crate::{
 pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) -> Result<(), CallError> {
     // The finalizer comes first: usage that nobody would settle must not be measured.
     change_finalizer(observed, plan.finalizer, house).await?;
-    house.roster.update(&observed.key, |progress| progress.overlapping.clone_from(&plan.overlapping));
+    house.roster.update(&observed.key, |progress| {
+        progress.overlapping.clone_from(&plan.overlapping);
+        progress.plugin = observed.plugin.as_ref().and_then(|plugin| plugin.as_ref().err()).cloned();
+    });
     let metered = observed.checked.as_ref().ok().and_then(|checked| checked.metered.as_ref());
     match (&plan.metering, metered, &observed.plugin) {
         (Some(bindings), Some(metered), Some(Ok(plugin))) => house.meters.assign(Assignment {

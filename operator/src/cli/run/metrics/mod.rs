@@ -71,6 +71,8 @@ fn products(parts: &Parts, registry: &mut Registry) {
         let findings = &progress.findings;
         let findings = findings.storage.iter().chain(&findings.clock).chain(&progress.attention);
         let findings = findings.chain(&progress.evidence).chain(&progress.bookkeeping);
+        let successor = progress.findings.successor.as_ref().and_then(|successor| successor.problem.as_ref());
+        let findings = findings.chain(&progress.plugin).chain(successor);
         for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
@@ -98,5 +100,5 @@ fn products(parts: &Parts, registry: &mut Registry) {
         quarantined,
     );
     registry.register("inputs_unavailable", "Inputs that could not be read at the last tick", inputs);
-    registry.register("problem", "What is wrong with a product's metering, by reason", problems);
+    registry.register("problem", "What is wrong with a product's plugin or metering, by reason", problems);
 }
