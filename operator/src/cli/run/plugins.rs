@@ -82,3 +82,38 @@ impl Plugins {
         Ok(PluginHome { host, _temporary: temporary })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+    use tollkeeper_core::{identity::Digest, plugin::PluginHost as _};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        plugins: Plugins,
+    }
+
+    #[tokio::test]
+    async fn a_product_is_granted_what_the_flags_say_and_no_more() {
+        let flags =
+            ["", "--max-plugin-memory", "2Mi", "--max-plugin-time", "300ms", "--max-plugin-component", "1Mi"];
+        let plugins = Flags::try_parse_from(flags).unwrap().plugins;
+        let most = PluginLimits { memory: 2 << 20, time: Duration::from_millis(300), component: 1 << 20 };
+        assert_eq!(plugins.max_component(), most.component);
+        let home = plugins.start(None).unwrap();
+        for (asked, reason) in [
+            (most, "InvalidComponent"),
+            (PluginLimits { memory: most.memory + 1, ..most }, "PluginLimitsRefused"),
+            (PluginLimits { time: Duration::from_millis(301), ..most }, "PluginLimitsRefused"),
+            (PluginLimits { component: most.component + 1, ..most }, "PluginLimitsRefused"),
+        ] {
+            let refused = home.host.load(b"nothing", &Digest::of(b"nothing"), asked).await.err().unwrap();
+            assert_eq!(refused.reason(), reason, "{refused}");
+        }
+    }
+}
