@@ -41,6 +41,8 @@ impl Bench {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("DOCKER_CONFIG", self.folder.path())
+            // Machine code for all tests of this checkout: the user's own cache is shared with whatever else runs.
+            .env("TOLLKEEPER_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))
             .env("TOLLKEEPER_REGISTRY_CA", self.registry.authority());
         command
     }
@@ -114,6 +116,28 @@ async fn a_plugin_is_pushed_inspected_and_pulled() {
     let pulled = bench.json(&["pull", &reference, "--digest", pushed["component"].as_str().unwrap()]);
     assert_eq!(pulled["file"], "meter.wasm");
     assert_eq!(fs::read(bench.at("meter.wasm")).unwrap(), fs::read(component()).unwrap());
+}
+
+/// Python's components have 19 MB: more than a product allows by itself, less than it may ask for.
+#[tokio::test]
+async fn a_component_larger_than_the_default_limit_is_published_alike() {
+    let bench = Bench::open().await;
+    let (reference, copy) = (bench.reference("meter:1"), bench.reference("meter:2"));
+    let mut large = fs::read(component()).unwrap();
+    // A custom section of 5 MiB, its length in LEB128, whose name is `n`.
+    large.extend([0, 0x80, 0x80, 0xc0, 0x02, 1, b'n']);
+    large.resize(large.len() + (5 << 20) - 2, 0);
+    fs::write(bench.at("large.wasm"), &large).unwrap();
+
+    let pushed = bench.json(&["push", "large.wasm", &reference]);
+    for place in ["large.wasm", &reference] {
+        let inspected = bench.json(&["inspect", place]);
+        assert_eq!((&inspected["digest"], &inspected["size"]), (&pushed["component"], &json!(large.len())));
+        assert_eq!(inspected["manifest"]["name"], "vecdb");
+    }
+    bench.json(&["pull", &reference, "large.tar"]);
+    assert_eq!(bench.json(&["inspect", "large.tar"])["digest"], pushed["component"]);
+    assert_eq!(bench.json(&["push", "large.tar", &copy])["manifest"], pushed["manifest"]);
 }
 
 #[tokio::test]

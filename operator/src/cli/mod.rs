@@ -8,6 +8,7 @@ mod log;
 mod money;
 mod plugin;
 mod print;
+mod progress;
 mod recorded;
 mod registry;
 mod render;

@@ -15,6 +15,7 @@ mod golden;
 mod languages;
 mod projects;
 mod tapes;
+mod verbs;
 
 use std::{
     fs,

@@ -110,8 +110,15 @@ async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone(
     assert!(missing["message"].as_str().unwrap().contains("plugin sign"), "{missing}");
     shop.sign(&SigningKey::generate().unwrap().0).await;
     refused("SignatureInvalid").await;
+    let problem = "tollkeeper_problem{namespace=";
+    let metrics = async || http_get(&format!("{}/metrics", stage.health())).await.unwrap().1;
+    let said = metrics().await;
+    let of_plugin = |line: &&str| line.starts_with(problem) && line.contains("Signature");
+    let problems: Vec<&str> = said.lines().filter(of_plugin).collect();
+    assert!(problems.len() == 1 && problems[0].ends_with("reason=\"SignatureInvalid\"} 1"), "{problems:?}");
     shop.sign(&key).await;
     stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    assert!(!metrics().await.contains("SignatureInvalid"));
 
     let reasons =
         ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
@@ -228,6 +235,7 @@ async fn every_command_of_the_page_about_registries_works() {
         .env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap()))
         .env("KUBECONFIG", at("kubeconfig"))
         .env("DOCKER_CONFIG", folder.path())
+        .env("TOLLKEEPER_CACHE_DIR", at("compiled"))
         .env("REGISTRY_USER", Registry::USER)
         .env("REGISTRY_PASSWORD", Registry::PASSWORD)
         .output()

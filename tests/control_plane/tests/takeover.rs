@@ -45,6 +45,9 @@ async fn a_new_plugin_measures_from_the_next_hour_on_and_a_bad_one_never() {
     let message = refused["message"].as_str().unwrap();
     assert!(message.ends_with(&format!("{old} measures on")), "{message}");
     assert!(message.starts_with(&format!("{hostile} is not used: ")), "{message}");
+    let metrics = async || http_get(&format!("{}/metrics", stage.health())).await.unwrap().1;
+    let said = metrics().await;
+    assert!(said.contains("product=\"vecdb\",reason=\"InvalidConfig\"} 1"), "{said}");
     let product = stage.namespace.api::<MarketplaceProduct>().get("vecdb").await.unwrap();
     assert_eq!(product.status.unwrap().plugin.unwrap().digest, old);
     let hours = stage.observe().await.reports.len();
@@ -63,7 +66,8 @@ async fn a_new_plugin_measures_from_the_next_hour_on_and_a_bad_one_never() {
     later.agrees();
     assert_eq!(plugins(&later.reports).last(), Some(&new.as_str()));
 
-    let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
+    let metrics = metrics().await;
+    assert!(!metrics.contains("reason=\"InvalidConfig\""), "{metrics}");
     assert!(metrics.contains(&format!("tollkeeper_plugin_calls_total{{digest=\"{new}\"}}")), "{metrics}");
     // One compilation for each component, in a process of its own.
     assert!(metrics.contains("tollkeeper_plugin_compilations_total 3\n"), "{metrics}");

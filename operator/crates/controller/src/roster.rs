@@ -20,12 +20,12 @@ const CHANGES: usize = 1024;
 pub struct ProductProgress {
     /// Whether a meter runs for it.
     pub is_metered: bool,
+    /// Why the plugin that it names was not loaded.
+    pub plugin: Option<Finding>,
     /// What its meter has to say.
     pub findings: Findings,
     /// How far its bindings are.
     pub bindings: BTreeMap<ObjectKey, Progress>,
-    /// The reason for which the plugin that it names cannot be used; [`Finding::reason`] of what its condition says.
-    pub refusal: Option<&'static str>,
     /// Bindings that are not metered because an older one means the same workload, and that one.
     pub overlapping: BTreeMap<ObjectKey, ObjectKey>,
     /// The last hour of which every record has its final place.

@@ -13,6 +13,8 @@ pub struct ArtifactRequest {
     pub reference: String,
     /// The digest of the component; other bytes are refused, whatever the tag says.
     pub digest: Digest,
+    /// The largest component in bytes that the product allows.
+    pub max_component: u64,
     /// Who must have signed the artifact; nobody, if the digest alone says that it is the right one.
     pub signer: Option<Signer>,
     /// Credentials, in the order in which they are tried.
@@ -54,7 +56,7 @@ pub enum PullFailure {
     /// No such repository, tag or manifest.
     #[error("{0}")]
     NotFound(String),
-    /// More bytes than a plugin may have, or than the manifest says.
+    /// More bytes than the plugin, its manifest or its signature may have.
     #[error("{0}")]
     TooLarge(String),
     /// Something else than a plugin.
@@ -72,7 +74,7 @@ pub enum PullFailure {
     /// The pinned manifest names another component than the product, or is not what was pinned.
     #[error("{0}")]
     DigestMismatch(String),
-    /// The registry serves other bytes for the layer than the manifest names.
+    /// The registry serves other bytes for the layer than the manifest names, or more of them.
     #[error("{0}")]
     LayerSwapped(String),
     /// The key that must have signed is no public key.

@@ -94,6 +94,14 @@ pub enum PluginFailure {
     /// It did not end in time.
     #[error("the plugin was stopped after {0:?}, its limit")]
     TimedOut(Duration),
+    /// It computed more than its time is worth: the same verdict at the same instruction on every machine.
+    #[error("the plugin was stopped after {fuel} units of fuel, its limit for a time of {time:?}")]
+    OutOfFuel {
+        /// The fuel of a call.
+        fuel: u64,
+        /// The time that it is for.
+        time: Duration,
+    },
     /// It wanted more memory than its limit.
     #[error("the plugin was stopped at its memory limit of {0} bytes")]
     OutOfMemory(u64),
@@ -122,7 +130,7 @@ impl PluginFailure {
             Self::MissingInput(_) => "MissingInput",
             Self::Internal(_) => "PluginFailed",
             Self::Trapped(_) => "PluginTrapped",
-            Self::TimedOut(_) => "PluginTimedOut",
+            Self::TimedOut(_) | Self::OutOfFuel { .. } => "PluginTimedOut",
             Self::OutOfMemory(_) => "PluginOutOfMemory",
             Self::InvalidOutput(_) => "InvalidOutput",
             Self::LimitsRefused(_) => "PluginLimitsRefused",
@@ -136,6 +144,7 @@ impl PluginFailure {
             self,
             Self::Trapped(_)
                 | Self::TimedOut(_)
+                | Self::OutOfFuel { .. }
                 | Self::OutOfMemory(_)
                 | Self::InvalidOutput(_)
                 | Self::TooLarge(_)

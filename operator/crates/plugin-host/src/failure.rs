@@ -27,7 +27,8 @@ pub(crate) fn of_call(error: &Error, state: &CallState, limits: Limits) -> Plugi
         None => {}
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel | Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
+        Some(Trap::OutOfFuel) => PluginFailure::OutOfFuel { fuel: limits.fuel(), time: limits.time },
+        Some(Trap::Interrupt) => PluginFailure::TimedOut(limits.time),
         Some(trap) => PluginFailure::Trapped(with_complaints(&trap.to_string(), state)),
         None if says(error, HOSTCALL_FUEL) => {
             PluginFailure::TooLarge("it handed the host more at once than any valid result has".into())

@@ -69,6 +69,20 @@ async fn nothing_is_compiled_twice_even_by_another_operator() {
 }
 
 #[tokio::test]
+async fn twenty_loads_at_once_compile_a_component_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(apart(folder.path(), COMPILER, &[]));
+    let mut loads = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let host = host.clone();
+        loads.spawn(async move { load(&host, VECDB).await });
+    }
+    let plugins: Result<Vec<_>, _> = loads.join_all().await.into_iter().collect();
+    let usage = host.compiler().unwrap();
+    assert_eq!((plugins.unwrap().len(), usage.compiled, usage.found), (20, 1, 0));
+}
+
+#[tokio::test]
 async fn damaged_machine_code_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     load(&host(apart(folder.path(), COMPILER, &[])), VECDB).await.unwrap();

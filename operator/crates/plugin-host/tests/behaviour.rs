@@ -202,19 +202,18 @@ async fn a_panic_is_a_trap_that_says_what_the_guest_logged() {
 #[tokio::test]
 async fn a_runaway_is_stopped_by_its_limits() {
     let plugin = load(Evaluation::Thread, SHORT).await;
-    for (config, expected) in [
-        ("loop", PluginFailure::TimedOut(SHORT.time)),
-        ("fill", PluginFailure::TimedOut(SHORT.time)),
-        ("allocate", PluginFailure::OutOfMemory(SHORT.memory)),
-    ] {
+    // Whether the clock or the fuel is first, the machine decides.
+    for (config, expected) in
+        [("loop", "PluginTimedOut"), ("fill", "PluginTimedOut"), ("allocate", "PluginOutOfMemory")]
+    {
         let start = Instant::now();
-        assert_eq!(outcome_of(&plugin, config).await, Err(expected));
+        assert_eq!(outcome_of(&plugin, config).await.unwrap_err().reason(), expected);
         assert!(start.elapsed() < Duration::from_secs(5), "{config} took {:?}", start.elapsed());
     }
     assert_eq!(outcome_of(&plugin, "recurse").await.unwrap_err().reason(), "PluginTrapped");
     // The host has survived all of it.
     assert!(outcome_of(&plugin, "nothing").await.is_ok());
-    assert_eq!(plugin.validate_config("loop").await, Err(PluginFailure::TimedOut(SHORT.time)));
+    assert_eq!(plugin.validate_config("loop").await.unwrap_err().reason(), "PluginTimedOut");
 }
 
 #[tokio::test]
@@ -233,6 +232,6 @@ async fn one_product_s_runaway_does_not_change_another_s_readings() {
     // Plugins outlive their host.
     drop(host);
     let (bad, good) = tokio::join!(bad.measure(tick("loop"), vec![]), good.measure(tick("gauge 1"), vec![]));
-    assert_eq!(bad, Err(PluginFailure::TimedOut(SHORT.time)));
+    assert_eq!(bad.unwrap_err().reason(), "PluginTimedOut");
     assert_eq!(good.unwrap().readings.len(), 1);
 }

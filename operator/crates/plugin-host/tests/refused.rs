@@ -11,7 +11,7 @@ use tollkeeper_core::{
     identity::Digest,
     plugin::{PluginFailure, PluginHost, PluginLimits},
 };
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::{Compilation, Evaluation, HostSettings, WasmHost, fuel_for};
 
 const LIMITS: PluginLimits =
     PluginLimits { memory: 1 << 20, time: Duration::from_millis(100), component: 1 << 20 };
@@ -53,6 +53,23 @@ async fn other_bytes_than_the_product_names_are_not_even_parsed() {
         failure,
         PluginFailure::DigestMismatch { named, found: Digest::of(b"what the registry gave") }
     );
+}
+
+#[tokio::test]
+async fn a_host_that_was_told_to_grant_less_refuses_whoever_asks_for_more() {
+    let settings =
+        HostSettings { evaluation: Evaluation::Inline, compilation: Compilation::Here, maxima: LIMITS };
+    let host = WasmHost::with(settings).unwrap();
+    for (asked, reason, named) in [
+        (LIMITS, "InvalidComponent", ""),
+        (PluginLimits { memory: LIMITS.memory + 1, ..LIMITS }, "PluginLimitsRefused", "memory 1048577 bytes"),
+        (PluginLimits { time: Duration::from_millis(101), ..LIMITS }, "PluginLimitsRefused", "time 101ms"),
+        (PluginLimits { component: 2 << 20, ..LIMITS }, "PluginLimitsRefused", "component 2097152 bytes"),
+    ] {
+        let refused = host.load(b"nothing", &Digest::of(b"nothing"), asked).await.err().unwrap();
+        assert_eq!(refused.reason(), reason, "{refused}");
+        assert!(refused.to_string().contains(named), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -112,10 +129,24 @@ async fn a_component_for_another_interface_is_refused() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_the_time_limit() {
+    // Roots take time and hardly any fuel, on every machine.
+    let roots = format!("{}(local.get 0){}", "(f64.sqrt ".repeat(20), ")".repeat(20));
     let start = Instant::now();
-    let failure = load(&starting_with("(func $f (loop br 0)) (start $f)")).await;
+    let failure =
+        load(&starting_with(&format!("(func $f (local f64) (loop (local.set 0 {roots}) br 0)) (start $f)")))
+            .await;
     assert_eq!(failure, PluginFailure::TimedOut(LIMITS.time));
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_loop_that_computes_ends_at_its_fuel_and_says_so() {
+    let body = "(drop (i32.const 1))".repeat(100);
+    let failure = load(&starting_with(&format!("(func $f (loop {body} br 0)) (start $f)"))).await;
+    let fuel = fuel_for(LIMITS.time);
+    assert_eq!(failure, PluginFailure::OutOfFuel { fuel, time: LIMITS.time });
+    assert_eq!(failure.reason(), "PluginTimedOut");
+    assert!(failure.to_string().contains(&format!("{fuel} units of fuel")), "{failure}");
 }
 
 #[tokio::test]
@@ -160,7 +191,12 @@ async fn a_trap_while_starting_is_a_trap() {
 async fn webassembly_that_differs_between_machines_is_refused() {
     for module in [
         "(memory i64 1)",
+        "(memory 1 (pagesize 1))",
         "(func $f (return_call $f))",
+        "(func (param i64 i64 i64 i64) (result i64 i64)
+            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))",
+        "(type $s (struct (field i32))) (func (drop (struct.new_default $s)))",
+        "(func (result anyref) (ref.null any))",
         "(func (param v128 v128 v128) (result v128)
             (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))",
         "(memory 1 1 shared)",

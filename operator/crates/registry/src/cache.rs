@@ -108,6 +108,7 @@ mod tests {
         ArtifactRequest {
             reference: "registry.example.com/meter:1".into(),
             digest: Digest::of(bytes),
+            max_component: u64::MAX,
             signer: None,
             pull_secrets: Vec::new(),
         }

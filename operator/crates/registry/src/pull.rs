@@ -141,6 +141,12 @@ impl Registries {
         }
         let found = self.find(&reference, &keyring).await?;
         found.holds(&request.digest)?;
+        if found.layer.size > request.max_component {
+            return Err(PullFailure::TooLarge(format!(
+                "the component of {reference} has {} bytes, more than the {} that the product allows it (limits.component); it is not read",
+                found.layer.size, request.max_component
+            )));
+        }
         proof.verify(&found).await?;
         let component = found.component(&|_| {}).await?;
         if let Some(cache) = &self.cache {
@@ -233,16 +239,20 @@ impl Found {
                 self.max_component
             )));
         }
-        let bytes = self.repository.blob(layer, seen).await?;
+        let swapped = |served: String| {
+            let host = self.repository.reference().host();
+            PullFailure::LayerSwapped(format!(
+                "{host} serves other bytes for {} than its manifest names: {served} of {}",
+                layer.digest, layer.size
+            ))
+        };
+        let bytes = self.repository.blob(layer, seen).await.map_err(|error| match error {
+            TransportError::TooLarge(_) => swapped("more bytes".to_owned()),
+            other => other.into(),
+        })?;
         let found = Digest::of(&bytes);
         if layer.digest != found.as_str() {
-            return Err(PullFailure::LayerSwapped(format!(
-                "{} serves other bytes for {} than its manifest names: {found}, {} bytes of {}",
-                self.repository.reference().host(),
-                layer.digest,
-                bytes.len(),
-                layer.size
-            )));
+            return Err(swapped(format!("{found}, {} bytes", bytes.len())));
         }
         Ok(bytes)
     }

@@ -85,6 +85,7 @@ impl Fake {
         ArtifactRequest {
             reference: format!("{}/meter:1", self.host),
             digest: Digest::of(COMPONENT),
+            max_component: u64::MAX,
             signer: None,
             pull_secrets: Vec::new(),
         }
@@ -165,7 +166,7 @@ async fn an_answer_without_end_is_not_read_to_it() {
     assert_eq!(fake.pull().await, Err("PullTooLarge"), "a manifest");
     fake.good_artifact();
     fake.on(fake.blob(), move |_| endless());
-    assert_eq!(fake.pull().await, Err("PullTooLarge"), "a component");
+    assert_eq!(fake.pull().await, Err("LayerSwapped"), "a component: its manifest named another length");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::{COMPONENT, Shop, key};
 use tollkeeper_core::{
-    artifact::{Artifacts as _, PullSecret},
+    artifact::{ArtifactRequest, Artifacts as _, PullSecret},
     signer::Signer,
 };
 use tollkeeper_kit::Door;
@@ -125,6 +125,10 @@ async fn a_component_that_is_too_large_is_not_downloaded() {
     let small = Registries::new(Settings { max_component: 8, ..Settings::default() }).unwrap();
     let failure = small.component(&shop.request("meter:1", COMPONENT)).await.unwrap_err();
     assert_eq!(failure.reason(), "PullTooLarge", "{failure}");
+    let mean = ArtifactRequest { max_component: 8, ..shop.request("meter:1", COMPONENT) };
+    let failure = shop.registries.component(&mean).await.unwrap_err();
+    assert_eq!(failure.reason(), "PullTooLarge", "{failure}");
+    assert!(failure.to_string().contains("limits.component"), "{failure}");
     let failure = shop.registries.component(&shop.request("meter:1", COMPONENT)).await.unwrap_err();
     assert_eq!(failure.reason(), "PullNotFound", "{failure}");
 }

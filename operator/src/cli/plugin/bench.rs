@@ -93,7 +93,6 @@ impl Bench {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let setting = self.setting.read()?;
         let bytes = component::read(&self.component)?;
-        let spinner = progress::spinner("compiling".to_owned());
         // A cache of its own, which has compiled nothing yet.
         let cache = tempfile::tempdir()
             .map_err(|error| Failure::new(format!("there is no folder for temporary files: {error}")))?;
@@ -101,7 +100,6 @@ impl Bench {
         let began = Instant::now();
         let subject = Subject::by(host, &bytes, setting.limits)?.map_err(Failure::new)?;
         let compiled = began.elapsed();
-        spinner.finish_and_clear();
         let loaded = subject.load_again(&workshop::host_in(cache.path())?, &bytes, setting.limits)?;
         let play = Play::of_trace(&self.trace, &setting)?;
         let ticks = usize::try_from(self.ticks).unwrap_or(usize::MAX);

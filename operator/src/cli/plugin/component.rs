@@ -8,13 +8,14 @@ use std::{
 
 use tollkeeper_core::{
     identity::Digest,
-    plugin::{Manifest, PluginHost as _, PluginLimits},
+    plugin::{Manifest, PluginHost as _},
 };
-use tollkeeper_plugin_host::{Evaluation, MAX_COMPONENT, WasmHost};
+use tollkeeper_plugin_host::{MAX_COMPONENT, MAXIMA};
 use tollkeeper_registry::{Archive, ArchiveError};
 use wit_component::DecodedWasm;
 
-use crate::cli::Failure;
+use super::progress;
+use crate::cli::{Failure, workshop};
 
 /// More than any component has, in bytes: enough to say that a file is too large.
 const MAX_FILE: u64 = 64 << 20;
@@ -76,9 +77,10 @@ pub(super) fn interfaces(bytes: &[u8]) -> Result<Interfaces, Failure> {
     })
 }
 
-/// Loads a component as the operator would, and asks it for its manifest.
+/// Loads a component as the operator would, and asks it for its manifest. The limits are the largest that a product may ask for:
+/// which product will use it, nobody knows yet.
 pub(super) async fn manifest(bytes: &[u8]) -> Result<Manifest, Failure> {
-    let host = WasmHost::new(Evaluation::Inline).map_err(Failure::new)?;
-    let plugin = host.load(bytes, &Digest::of(bytes), PluginLimits::default()).await.map_err(Failure::new)?;
+    let _spinner = progress::spinner("compiling".to_owned());
+    let plugin = workshop::host()?.load(bytes, &Digest::of(bytes), MAXIMA).await.map_err(Failure::new)?;
     Ok(plugin.manifest().clone())
 }

@@ -11,7 +11,6 @@ mod language;
 mod new;
 mod outcome;
 mod play;
-mod progress;
 mod pull;
 mod push;
 mod record;
@@ -27,7 +26,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, progress};
 
 /// Make, check, publish and look at meters.
 #[derive(Debug, Args)]

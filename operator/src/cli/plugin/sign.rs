@@ -6,7 +6,10 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tollkeeper_registry::{Layout, Reference, SigningKey};
 
-use super::registry::{self, Access};
+use super::{
+    progress,
+    registry::{self, Access},
+};
 use crate::cli::{Failure, Output, print};
 
 /// Sign an artifact in a registry with a key, offline, as `cosign sign --key` does.
@@ -56,10 +59,12 @@ impl Sign {
     async fn sign(&self, key: &SigningKey) -> Result<(), Failure> {
         let registries = self.access.registries()?;
         let keyring = self.access.keyring(&self.reference)?;
+        let spinner = progress::spinner(format!("signing {}", self.reference));
         let signed = registries
             .sign(&self.reference, &keyring, key, self.layout.all())
             .await
             .map_err(|failure| registry::refused(&failure))?;
+        spinner.finish_and_clear();
         let layouts: Vec<&str> = self.layout.all().iter().map(|layout| layout.as_str()).collect();
         if self.output == Output::Json {
             return print::json(&json!({

@@ -66,6 +66,7 @@ impl Month {
 
 impl Simulate {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let spinner = progress::spinner("playing the month".to_owned());
         let mut manifests = Manifests::read(&self.files).map_err(Failure::new)?;
         let product = product(&manifests)?;
         manifests.provide(&product, component::read(&self.component)?);
@@ -80,7 +81,6 @@ impl Simulate {
             .collect();
         let span = self.month.span()?;
         let trace = Trace::read(&self.trace, Some(&inputs)).map_err(Failure::new)?.moved_to(span.0);
-        let spinner = progress::spinner("playing the month".to_owned());
         let simulator = SharedSimulator::new(Simulator::new(Settings::default()));
         let simulation = play(&manifests, &trace, span, &simulator, None, None)?;
         spinner.finish_and_clear();

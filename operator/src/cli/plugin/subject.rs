@@ -16,7 +16,7 @@ use tollkeeper_core::{
 };
 use tollkeeper_plugin_host::WasmHost;
 
-use super::{component, setting::Setting};
+use super::{component, progress, setting::Setting};
 use crate::cli::{Failure, workshop};
 
 /// A loaded plugin.
@@ -51,6 +51,7 @@ impl Subject {
         bytes: &[u8],
         limits: PluginLimits,
     ) -> Result<Result<Self, PluginFailure>, Failure> {
+        let _spinner = progress::spinner("compiling".to_owned());
         let runtime = runtime()?;
         let digest = Digest::of(bytes);
         let loaded = runtime.block_on(host.load(bytes, &digest, limits));

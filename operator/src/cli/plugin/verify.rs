@@ -6,6 +6,7 @@ use tollkeeper_core::{artifact::PullFailure, identity::Digest};
 use tollkeeper_registry::{Keyring, Layout, Reference, Registries};
 
 use super::{
+    progress,
     registry::{self, Access},
     signer::Signer,
 };
@@ -68,6 +69,7 @@ impl Verify {
 
     /// The digests of the manifest and of the component, and where the signature is; or why it does not count.
     async fn judge(&self, registries: &Registries, keyring: &Keyring) -> Result<Judgement, Failure> {
+        let _spinner = progress::spinner(format!("verifying {}", self.reference));
         let found = match registries.find(&self.reference, keyring).await {
             Ok(found) => found,
             Err(failure) => return Ok(Err(failure)),

@@ -26,7 +26,7 @@ use tollkeeper_controller::{
 use tollkeeper_core::{clock::Clock, guard::Breaches, recording::Recorder};
 use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_plugin_host::WasmHost;
-use tollkeeper_registry::Registries;
+use tollkeeper_registry::{Registries, Settings};
 
 use super::{
     Failure, cluster,
@@ -208,7 +208,9 @@ impl Run {
     }
 
     fn artifacts(&self) -> Result<Registries, Failure> {
-        let mut registries = Registries::new(self.registries.settings()?).map_err(Failure::new)?;
+        let settings =
+            Settings { max_component: self.plugins.max_component(), ..self.registries.settings()? };
+        let mut registries = Registries::new(settings).map_err(Failure::new)?;
         if let Some(roots) = registry::roots(self.trusted_root.as_deref())? {
             registries = registries.with_roots(roots);
         }

@@ -8,7 +8,7 @@ use tollkeeper_core::{
     plugin::PluginLimits,
     product::{ByteSize, Span},
 };
-use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, WasmHost};
+use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, MAX_COMPONENT, WasmHost};
 
 use super::super::Failure;
 
@@ -43,6 +43,11 @@ pub(super) struct PluginHome {
 }
 
 impl Plugins {
+    /// The largest component in bytes that any product may ask for.
+    pub(super) fn max_component(&self) -> u64 {
+        self.max_plugin_component.0.min(MAX_COMPONENT)
+    }
+
     /// Starts the host; without a folder for the cache it makes one that ends with it.
     pub(super) fn start(&self, cache_dir: Option<&Path>) -> Result<PluginHome, Failure> {
         let (cache, temporary) = match cache_dir {
@@ -75,5 +80,40 @@ impl Plugins {
         })
         .map_err(Failure::new)?;
         Ok(PluginHome { host, _temporary: temporary })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+    use tollkeeper_core::{identity::Digest, plugin::PluginHost as _};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        plugins: Plugins,
+    }
+
+    #[tokio::test]
+    async fn a_product_is_granted_what_the_flags_say_and_no_more() {
+        let flags =
+            ["", "--max-plugin-memory", "2Mi", "--max-plugin-time", "300ms", "--max-plugin-component", "1Mi"];
+        let plugins = Flags::try_parse_from(flags).unwrap().plugins;
+        let most = PluginLimits { memory: 2 << 20, time: Duration::from_millis(300), component: 1 << 20 };
+        assert_eq!(plugins.max_component(), most.component);
+        let home = plugins.start(None).unwrap();
+        for (asked, reason) in [
+            (most, "InvalidComponent"),
+            (PluginLimits { memory: most.memory + 1, ..most }, "PluginLimitsRefused"),
+            (PluginLimits { time: Duration::from_millis(301), ..most }, "PluginLimitsRefused"),
+            (PluginLimits { component: most.component + 1, ..most }, "PluginLimitsRefused"),
+        ] {
+            let refused = home.host.load(b"nothing", &Digest::of(b"nothing"), asked).await.err().unwrap();
+            assert_eq!(refused.reason(), reason, "{refused}");
+        }
     }
 }

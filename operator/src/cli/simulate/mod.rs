@@ -47,7 +47,7 @@ use self::{
     stage::{Books, Stage, bindings, stages},
     trace::Trace,
 };
-use super::{Failure, Output, print};
+use super::{Failure, Output, print, progress};
 use crate::manifest::Manifests;
 
 /// The pod that the simulated AWS sees.
@@ -93,6 +93,7 @@ pub(crate) struct Simulate {
 
 impl Simulate {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let spinner = progress::spinner("playing the trace".to_owned());
         let manifests = Manifests::read(&self.files).map_err(Failure::new)?;
         let inputs: BTreeSet<String> = manifests
             .products
@@ -104,6 +105,7 @@ impl Simulate {
         let span = self.span(&trace)?;
         let (simulator, recorder) = (self.simulator()?, self.recorder()?);
         let simulation = play(&manifests, &trace, span, &simulator, self.plugins.as_deref(), recorder)?;
+        spinner.finish_and_clear();
         self.report(&simulation, &manifests)
     }
 

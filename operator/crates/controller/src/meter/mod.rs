@@ -177,10 +177,12 @@ impl Meter {
             self.product.policy = product.policy;
             self.next_plugin = Some(Candidate::new(product, plugin));
         } else {
+            if product != self.product {
+                self.forgive();
+            }
             self.product = product;
             self.plugin = plugin;
             self.next_plugin = None;
-            self.forgive();
         }
     }
 

@@ -44,11 +44,11 @@ pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) 
 
 /// A refusal is logged when its reason is new: what else its words say may change at every try.
 fn note_refusal(product: &ObjectKey, progress: &mut ProductProgress, refusal: Option<&Finding>) {
-    let reason = refusal.map(|finding| finding.reason);
-    if let Some(finding) = refusal.filter(|_| progress.refusal != reason) {
+    let known = progress.plugin.as_ref().map(|finding| finding.reason);
+    if let Some(finding) = refusal.filter(|finding| known != Some(finding.reason)) {
         tracing::warn!(%product, reason = finding.reason, "its plugin cannot be used: {}", finding.message);
     }
-    progress.refusal = reason;
+    progress.plugin = refusal.cloned();
 }
 
 async fn change_finalizer(

@@ -181,6 +181,7 @@ async fn pulled(
     let request = ArtifactRequest {
         reference: reference.to_owned(),
         digest: metered.product.meter.plugin.clone(),
+        max_component: metered.product.meter.limits.component,
         signer: metered.plugin.signer.clone(),
         pull_secrets,
     };

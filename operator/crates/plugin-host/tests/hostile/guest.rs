@@ -24,6 +24,9 @@ pub(crate) struct Guest {
     pub(crate) words: String,
 }
 
+/// The version of the interface that guests are built with.
+const VERSION: &str = "0.1.0";
+
 const SKELETON: &str = include_str!("skeleton.wat");
 
 /// What a guest has unless it exports the same itself.
@@ -48,7 +51,12 @@ pub(crate) fn named(name: &str) -> Vec<u8> {
 
 /// A guest that means no harm; each number is another component.
 pub(crate) fn good(number: u32) -> Vec<u8> {
-    build(&format!("(data (i32.const 300) \"{number}\")"))
+    build(&format!("(data (i32.const 300) \"{number}\")"), VERSION)
+}
+
+/// A guest that means no harm, built with another version of the interface.
+pub(crate) fn good_for(version: &str) -> Vec<u8> {
+    build("", version)
 }
 
 fn folder() -> std::path::PathBuf {
@@ -68,18 +76,22 @@ fn read(file: &Path) -> Guest {
         other => panic!("{name}: `{other}` is no stage"),
     };
     let is_whole = text.lines().any(|line| line.starts_with("(component") || line.starts_with("(module"));
-    let component = if is_whole { wat::parse_str(&text).unwrap() } else { build(&text) };
+    let component = if is_whole { wat::parse_str(&text).unwrap() } else { build(&text, VERSION) };
     Guest { name, component, stage, reason: reason.to_owned(), words: words.to_owned() }
 }
 
-/// Skeleton, defaults and the guest's own text as a component.
-fn build(own: &str) -> Vec<u8> {
+/// Skeleton, defaults and the guest's own text as a component for a version of the interface.
+fn build(own: &str, version: &str) -> Vec<u8> {
     let defaults = DEFAULTS.iter().filter(|(export, _)| !own.contains(export)).map(|(_, text)| *text);
-    let module = format!("(module {SKELETON}\n{}\n{own})", defaults.collect::<Vec<_>>().join("\n"));
+    let module = format!("(module {SKELETON}\n{}\n{own})", defaults.collect::<Vec<_>>().join("\n"))
+        .replace(&format!("@{VERSION}#"), &format!("@{version}#"))
+        .replace(&format!("log@{VERSION}\""), &format!("log@{version}\""));
     let mut module = wat::parse_str(&module).unwrap_or_else(|error| panic!("{error}\n{own}"));
     let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../plugins/wit");
-    let (package, _) = resolve.push_path(wit).unwrap();
+    let wit =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../plugins/wit/meter.wit"));
+    let wit = wit.unwrap().replace(&format!("meter@{VERSION}"), &format!("meter@{version}"));
+    let package = resolve.push_str("meter.wit", &wit).unwrap();
     let world = resolve.select_world(&[package], Some("plugin")).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()

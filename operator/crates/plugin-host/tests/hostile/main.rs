@@ -27,7 +27,7 @@ use tollkeeper_core::{
     reading::{LogLevel, Measurement},
     usage::{Tally, TickOrigin},
 };
-use tollkeeper_plugin_host::{Evaluation, WasmHost};
+use tollkeeper_plugin_host::{Apart, Compilation, Evaluation, HostSettings, MAXIMA, WasmHost};
 
 const LIMITS: PluginLimits =
     PluginLimits { memory: 64 << 20, time: Duration::from_secs(1), component: 4 << 20 };
@@ -71,12 +71,29 @@ async fn fate(host: &WasmHost, bytes: &[u8]) -> (Stage, Result<Measurement, Plug
 
 #[tokio::test]
 async fn every_guest_comes_to_the_end_that_its_file_says_and_to_the_same_one_again() {
-    let host = host(Evaluation::Inline);
+    every_guest_ends_as_its_file_says(&host(Evaluation::Inline)).await;
+}
+
+#[tokio::test]
+async fn every_guest_comes_to_the_same_end_if_it_is_compiled_in_a_process_of_its_own() {
+    let cache = tempfile::tempdir().unwrap();
+    let compilation = Compilation::Apart(Apart {
+        program: env!("CARGO_BIN_EXE_compile-plugin").into(),
+        arguments: Vec::new(),
+        memory: 512 << 20,
+        cache: cache.path().to_owned(),
+        cache_size: 64 << 20,
+    });
+    let settings = HostSettings { evaluation: Evaluation::Inline, compilation, maxima: MAXIMA };
+    every_guest_ends_as_its_file_says(&WasmHost::with(settings).unwrap()).await;
+}
+
+async fn every_guest_ends_as_its_file_says(host: &WasmHost) {
     let guests = guest::all();
     assert!(guests.len() > 30, "{} guests", guests.len());
     for Guest { name, component, stage, reason, words } in guests {
         let begun = Instant::now();
-        let (reached, outcome) = fate(&host, &component).await;
+        let (reached, outcome) = fate(host, &component).await;
         let found = outcome.as_ref().map_or_else(PluginFailure::reason, |_| "ok");
         assert_eq!((reached, found), (stage, reason.as_str()), "{name}: {outcome:?}");
         if let Err(failure) = &outcome {
@@ -84,7 +101,7 @@ async fn every_guest_comes_to_the_end_that_its_file_says_and_to_the_same_one_aga
             assert!(text.contains(&words), "{name}: {text}");
             assert!(text.len() < 1_200, "{name} says {} bytes", text.len());
         }
-        assert_eq!(fate(&host, &component).await, (reached, outcome), "{name}");
+        assert_eq!(fate(host, &component).await, (reached, outcome), "{name}");
         assert!(begun.elapsed() < AT_ONCE, "{name} took {:?}", begun.elapsed());
     }
 }
@@ -109,6 +126,12 @@ async fn nine_good_plugins_keep_their_ticks_beside_each_bad_one() {
             assert_eq!(measured.unwrap().readings.len(), 1, "good plugin {number} beside {name}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_guest_that_was_built_with_the_next_patch_of_the_interface_measures() {
+    let plugin = load(&host(Evaluation::Inline), &guest::good_for("0.1.1")).await.unwrap();
+    assert_eq!(measure(&plugin).await.unwrap().readings.len(), 1);
 }
 
 #[tokio::test]

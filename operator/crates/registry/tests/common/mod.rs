@@ -46,6 +46,7 @@ impl Shop {
         ArtifactRequest {
             reference: self.reference(rest).to_string(),
             digest: Digest::of(component),
+            max_component: u64::MAX,
             signer: None,
             pull_secrets: Vec::new(),
         }

@@ -166,9 +166,11 @@ impl<'a> Bench<'a> {
         let mut slow = None;
         for inputs in made_up.chain(known) {
             match self.measure(&[], inputs) {
-                Err(failure @ (PluginFailure::OutOfMemory(_) | PluginFailure::TimedOut(_))) => {
-                    slow = Some(failure);
-                }
+                Err(
+                    failure @ (PluginFailure::OutOfMemory(_)
+                    | PluginFailure::TimedOut(_)
+                    | PluginFailure::OutOfFuel { .. }),
+                ) => slow = Some(failure),
                 Err(failure) if is_crash(&failure) => {
                     return Finding::failed(NAME, failure.to_string(), advice);
                 }

@@ -91,8 +91,8 @@ impl Check {
         let setting = self.setting.read()?;
         let play = self.trace.as_ref().map(|path| Play::of_trace(path, &setting)).transpose()?;
         let bytes = component::read_any(&self.component)?;
-        let bar = progress::bar("checks", CHECKS.len());
         let (mut findings, subject) = statics::check(&bytes, setting.limits)?;
+        let bar = progress::bar("checks", CHECKS.len());
         bar.set_position(u64::try_from(findings.len()).unwrap_or_default());
         if let Some(subject) = subject {
             let bench = behaviour::Bench::new(&subject, &setting, play.as_ref());

@@ -92,12 +92,13 @@ fn products(parts: &Parts, registry: &mut Registry) {
             findings.storage.iter().chain(&findings.sealed).chain(&findings.clock).chain(&progress.attention);
         let findings =
             findings.chain(&progress.evidence).chain(&progress.unread).chain(&progress.bookkeeping);
-        let findings = findings.chain(progress.findings.missed.values());
-        for reason in findings.map(|finding| finding.reason).chain(progress.refusal) {
+        let successor = progress.findings.successor.as_ref().and_then(|successor| successor.problem.as_ref());
+        let findings = findings.chain(&progress.plugin).chain(successor);
+        for finding in findings.chain(progress.findings.missed.values()) {
             let problem = Problem {
                 namespace: key.namespace.clone(),
                 product: key.name.clone(),
-                reason: reason.to_owned(),
+                reason: finding.reason.to_owned(),
             };
             problems.get_or_create(&problem).set(1);
         }
@@ -120,5 +121,5 @@ fn products(parts: &Parts, registry: &mut Registry) {
         quarantined,
     );
     registry.register("inputs_unavailable", "Inputs that could not be read at the last tick", inputs);
-    registry.register("problem", "What is wrong with a product's metering, by reason", problems);
+    registry.register("problem", "What is wrong with a product's plugin or metering, by reason", problems);
 }

@@ -108,7 +108,7 @@ async fn a_plugin_that_keeps_misbehaving_is_left_alone_and_its_counters_heal() {
 }
 
 #[tokio::test]
-async fn a_changed_specification_ends_a_quarantine() {
+async fn a_changed_specification_ends_a_quarantine_and_a_changed_binding_does_not() {
     let mut bench = Bench::new();
     *bench.plugin.dimension.lock().unwrap() = "scan".into();
     for time in ["14:00", "14:10", "14:20", "14:30", "14:40", "14:50", "15:00"] {
@@ -116,7 +116,13 @@ async fn a_changed_specification_ends_a_quarantine() {
     }
     *bench.plugin.dimension.lock().unwrap() = "scans".into();
     let plugin = LoadedPlugin { digest: Digest::of(b"one"), plugin: bench.plugin.clone() };
-    bench.meter.update(product(), plugin);
+    // What a reconciliation hands on when a binding has changed.
+    bench.meter.update(product(), plugin.clone());
     bench.at("15:10", 110).await;
+    assert_eq!(bench.meter.findings().missed["prod"].reason, QUARANTINED);
+    let mut changed = product();
+    changed.meter.config = Arc::from("{\"a\":1}");
+    bench.meter.update(changed, plugin);
+    bench.at("15:20", 110).await;
     assert!(bench.meter.findings().missed.is_empty());
 }
