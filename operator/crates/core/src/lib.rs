@@ -29,6 +29,7 @@ pub mod plugin;
 pub mod product;
 pub mod proof;
 pub mod quantity;
+pub mod quote;
 pub mod reading;
 pub mod recording;
 pub mod redaction;

@@ -1,10 +1,10 @@
 //! Machine code that a plugin can be called with whenever it is wanted.
 
-use tollkeeper_core::plugin::PluginFailure;
+use tollkeeper_core::{plugin::PluginFailure, quote::clip};
 use wasmtime::{Engine, component::Component};
 
 use super::{cache::Whole, map::map};
-use crate::{failure::clip, limits::MAX_MESSAGE};
+use crate::limits::MAX_MESSAGE;
 
 /// Where the machine code of a component is.
 pub(crate) enum Code {
