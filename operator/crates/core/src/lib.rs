@@ -37,5 +37,6 @@ pub mod report;
 pub mod settlement;
 pub mod statement;
 pub mod tags;
+pub mod trace;
 pub mod usage;
 pub mod workload;
