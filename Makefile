@@ -64,8 +64,8 @@ test-guests:
 soak: ## a million calls of plugins, good and bad: the host's memory stays flat (`make test` has ten thousand)
 	TOLLKEEPER_SOAK_EVALUATIONS=1000000 cargo test --locked --release --package tollkeeper-plugin-host --test hostile soak
 
-# libFuzzer's instrumentation, as cargo-fuzz asks for it, without a sanitizer: that needs a nightly compiler, and what is
-# fuzzed here has no unsafe code. A target of its own, so that macros and build scripts are not instrumented.
+# libFuzzer's instrumentation, as cargo-fuzz asks for it, without a sanitizer: that needs a nightly compiler, and nothing of
+# ours that is fuzzed has unsafe code. A target of its own, so that macros and build scripts are not instrumented.
 FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 $(addprefix -Cllvm-args=-sanitizer-coverage-, \
 	level=4 inline-8bit-counters pc-table trace-compares)

@@ -13,6 +13,7 @@ pub mod binding;
 pub mod convert;
 pub mod crds;
 pub mod dimension;
+pub mod manifest;
 pub mod meter;
 pub mod product;
 pub mod report;

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use tollkeeper_core::{
     plugin::PluginFailure,
+    quote::clip,
     reading::{LogLevel, LogLine},
 };
 use wasmtime::{Error, ResourceLimiter, Store, component::InstancePre};
 
 use crate::{
     bindings::tollkeeper::meter::{log, types},
-    failure::{self, clip},
+    failure,
     limits::{HOSTCALL_BYTES, Limits, MAX_INSTANCES, MAX_LOG, MAX_MEMORIES, MAX_TABLE, MAX_TABLES},
     usage::Cost,
     wasi::{Moment, World},

@@ -1,6 +1,6 @@
-//! From what wasmtime says to a [`PluginFailure`], and texts of strangers made fit to print.
+//! From what wasmtime says to a [`PluginFailure`].
 
-use tollkeeper_core::plugin::PluginFailure;
+use tollkeeper_core::{plugin::PluginFailure, quote::clip};
 use wasmtime::{Error, Trap};
 
 use crate::{
@@ -62,28 +62,5 @@ fn with_complaints(trap: &str, state: &CallState) -> String {
     match state.log.complaints() {
         Some(complaints) => clip(&format!("{trap}; it logged: {complaints}"), MAX_MESSAGE),
         None => trap.to_owned(),
-    }
-}
-
-/// The beginning of a text, on one line and without control characters: nobody forges log lines with it.
-pub(crate) fn clip(text: &str, longest: usize) -> String {
-    let end = text.floor_char_boundary(longest);
-    let (kept, rest) = text.split_at(end);
-    let mut clean: String = kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if !rest.is_empty() {
-        clean.push('…');
-    }
-    clean
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stranger_s_text_is_one_short_line() {
-        assert_eq!(clip("a\nb\u{1b}[31m", 100), "a b [31m");
-        assert_eq!(clip("größer", 3), "gr…");
-        assert_eq!(clip("größer", 4), "grö…");
     }
 }

@@ -6,13 +6,13 @@ use tollkeeper_core::{
     identity::DimensionName,
     plugin::{Manifest, PluginFailure},
     quantity::Quantity,
+    quote::clip,
     reading::{Reading, Value},
     tags::TagSet,
 };
 
 use crate::{
     bindings::{exports::tollkeeper::meter::describe, tollkeeper::meter::types},
-    failure::clip,
     limits::{MAX_NAMES, MAX_READINGS, MAX_SCHEMA, MAX_SOURCE, MAX_STATE},
 };
 

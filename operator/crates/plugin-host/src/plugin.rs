@@ -7,6 +7,7 @@ use tollkeeper_core::{
     identity::Digest,
     input::Input,
     plugin::{Manifest, Plugin, PluginFailure, Tick},
+    quote::clip,
     reading::Measurement,
 };
 use wasmtime::{
@@ -18,7 +19,7 @@ use crate::{
     bindings::{Plugin as World, exports::tollkeeper::meter},
     call::{CallState, Done, call},
     compile::Code,
-    failure::{self, clip},
+    failure,
     host::House,
     imports,
     input::{View, check_size},

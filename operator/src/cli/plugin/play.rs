@@ -11,6 +11,7 @@ use tollkeeper_core::{
     input::{Input, InputDeclaration, Inputs as _},
     plugin::PluginFailure,
     reading::Measurement,
+    trace::Trace,
 };
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::cli::{
     Failure,
-    simulate::trace::{Trace, TraceInputs},
+    simulate::trace::{self, TraceInputs},
 };
 
 /// Moments with what the plugin sees at each.
@@ -48,7 +49,7 @@ impl Play {
     /// Every tick of a trace, from its first line to its last.
     pub(super) fn of_trace(path: &Path, setting: &Setting) -> Result<Self, Failure> {
         let names = setting.inputs.as_ref().map(|all| all.iter().map(|input| input.name.clone()).collect());
-        let trace = Trace::read(path, names.as_ref()).map_err(Failure::new)?;
+        let trace = trace::read(path, names.as_ref())?;
         let (first, last) = trace.span();
         let mut moments = Vec::new();
         let mut next = setting.interval.tick_at_or_before(first);
@@ -77,7 +78,7 @@ impl Play {
         let state = STANDARD
             .decode(&tick.state)
             .map_err(|error| Failure::new(format!("{file}: `state` is not base64: {error}")))?;
-        let trace = Trace::of_moment(path, tick.at, tick.inputs).map_err(Failure::new)?;
+        let trace = Trace::of_moment(&file.to_string(), tick.at, tick.inputs).map_err(Failure::new)?;
         Self::new(&trace, setting, vec![tick.at], state)
     }
 
@@ -88,7 +89,7 @@ impl Play {
         state: Vec<u8>,
     ) -> Result<Self, Failure> {
         let declared = setting.inputs.clone().unwrap_or_else(|| trace.declarations());
-        let inputs = trace.inputs(&declared).map_err(Failure::new)?;
+        let inputs = TraceInputs::new(trace, &declared).map_err(Failure::new)?;
         Ok(Self { inputs, declared, moments, state })
     }
 

@@ -15,7 +15,7 @@ use super::{component, progress};
 use crate::{
     cli::{
         Failure, Output, print,
-        simulate::{bill, play, trace::Trace},
+        simulate::{bill, play, trace},
     },
     manifest::Manifests,
 };
@@ -80,7 +80,7 @@ impl Simulate {
             .flat_map(|metered| metered.product.meter.inputs.iter().map(|input| input.name.clone()))
             .collect();
         let span = self.month.span()?;
-        let trace = Trace::read(&self.trace, Some(&inputs)).map_err(Failure::new)?.moved_to(span.0);
+        let trace = trace::read(&self.trace, Some(&inputs))?.moved_to(span.0);
         let simulator = SharedSimulator::new(Simulator::new(Settings::default()));
         let simulation = play(&manifests, &trace, span, &simulator, None, None)?;
         spinner.finish_and_clear();

@@ -32,6 +32,7 @@ use tollkeeper_core::{
     pace::Pace,
     plan::submission::Sender,
     recording::Recorder,
+    trace::Trace,
 };
 use tollkeeper_ledger::{
     marks::KeptMarks,
@@ -45,7 +46,6 @@ use tollkeeper_simulator::{
 use self::{
     result::Simulation,
     stage::{Books, Stage, bindings, stages},
-    trace::Trace,
 };
 use super::{Failure, Output, print, progress};
 use crate::manifest::Manifests;
@@ -101,7 +101,7 @@ impl Simulate {
             .filter_map(|(product, _)| product.metered.as_ref())
             .flat_map(|metered| metered.product.meter.inputs.iter().map(|input| input.name.clone()))
             .collect();
-        let trace = Trace::read(&self.signals, Some(&inputs)).map_err(Failure::new)?;
+        let trace = trace::read(&self.signals, Some(&inputs))?;
         let span = self.span(&trace)?;
         let (simulator, recorder) = (self.simulator()?, self.recorder()?);
         let simulation = play(&manifests, &trace, span, &simulator, self.plugins.as_deref(), recorder)?;
@@ -189,7 +189,9 @@ pub(super) fn play(
         stages.iter().map(|(key, stage)| (key.clone(), stage.meter.product().policy)).collect();
 
     let mut problems = BTreeSet::new();
-    let turns = turns(&clock, &mut stages, &teller, &policies, to + AFTERMATH, &mut problems);
+    // `--to` may be the end of time.
+    let end = to.checked_add(AFTERMATH).unwrap_or(Timestamp::MAX);
+    let turns = turns(&clock, &mut stages, &teller, &policies, end, &mut problems);
     clock.drive(turns).ok_or_else(|| Failure::new("the simulation came to a stop before its end"))?;
 
     let entries = entries(&clock, &books.ledger, stages.keys())?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tollkeeper_api::{convert::CheckedProduct, product::Delivery};
 use tollkeeper_controller::meter::{House, LoadedPlugin, Meter};
-use tollkeeper_core::{identity::ObjectKey, plugin::PluginHost as _, product::Binding};
+use tollkeeper_core::{identity::ObjectKey, plugin::PluginHost as _, product::Binding, trace::Trace};
 use tollkeeper_ledger::{
     marks::KeptMarks,
     memory::{MemoryCheckpoints, MemoryLedger},
@@ -12,7 +12,7 @@ use tollkeeper_ledger::{
 use tollkeeper_plugin_host::WasmHost;
 use tollkeeper_simulator::VirtualClock;
 
-use super::trace::Trace;
+use super::trace::TraceInputs;
 use crate::{
     cli::{Failure, workshop},
     manifest::Manifests,
@@ -50,7 +50,7 @@ pub(super) fn stages(
         let house = House {
             cluster: CLUSTER.to_owned(),
             clock: clock.clone(),
-            inputs: Arc::new(trace.inputs(&metered.product.meter.inputs).map_err(Failure::new)?),
+            inputs: Arc::new(TraceInputs::new(trace, &metered.product.meter.inputs).map_err(Failure::new)?),
             ledger: books.ledger.clone(),
             marks: books.marks.clone(),
             checkpoints: checkpoints.clone(),

@@ -11,8 +11,8 @@ use tollkeeper_core::{
 
 use super::{
     access::{Access, InvalidAccess},
-    key_of,
-    names::{AccountId, CustomerIdentifier, LicenseArn, NameRefused},
+    key::{InvalidKey, key_of},
+    names::{AccountId, CustomerIdentifier, LicenseArn, NameRefused, Namespace, ObjectName},
 };
 use crate::{
     binding::{EntitlementRequest, LicenseBinding, WorkloadSpec},
@@ -65,17 +65,17 @@ pub struct WantedEntitlement {
 /// Why a binding was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidBinding {
-    /// It has no name.
-    #[error("metadata.name is missing; name the binding")]
-    Unnamed,
+    /// It has no usable name.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
     /// Its name leaves no room for the hour in the names of its reports.
     #[error(
         "metadata.name has {0} characters; choose a name of at most 242, as the names of the reports add the hour"
     )]
     NameTooLong(usize),
     /// It names no product.
-    #[error("spec.productRef.name is empty; name a MarketplaceProduct of this namespace")]
-    Product,
+    #[error("spec.productRef.name: {0}; name a MarketplaceProduct of this namespace")]
+    Product(NameRefused),
     /// The buyer is named in no way, or in two.
     #[error(
         "spec.buyer needs either accountId and licenseArn, or customerIdentifier alone; copy what ResolveCustomer answered"
@@ -90,8 +90,8 @@ pub enum InvalidBinding {
         problem: NameRefused,
     },
     /// A namespace of the workload is not one.
-    #[error("spec.workload.namespaces: `{0}` is not the name of a namespace; correct it")]
-    Namespace(String),
+    #[error("spec.workload.namespaces: {0}; correct it")]
+    Namespace(NameRefused),
     /// The tags are not those that AWS takes.
     #[error("spec.tags: {0}; correct them")]
     Tags(InvalidTags),
@@ -118,9 +118,9 @@ impl InvalidBinding {
     /// The reason that conditions, events and metrics show.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Unnamed => "NameMissing",
+            Self::Key(problem) => problem.reason(),
             Self::NameTooLong(_) => "NameTooLong",
-            Self::Product => "InvalidProductRef",
+            Self::Product(_) => "InvalidProductRef",
             Self::BuyerIdentity | Self::Buyer { .. } => "InvalidBuyer",
             Self::Namespace(_) => "InvalidWorkload",
             Self::Tags(_) => "InvalidTags",
@@ -137,15 +137,13 @@ impl TryFrom<&LicenseBinding> for CheckedBinding {
 
     fn try_from(object: &LicenseBinding) -> Result<Self, Self::Error> {
         let spec = &object.spec;
-        let key = key_of(&object.metadata).ok_or(InvalidBinding::Unnamed)?;
+        let key = key_of(&object.metadata)?;
         if key.name.len() > MAX_NAME {
             return Err(InvalidBinding::NameTooLong(key.name.len()));
         }
-        if spec.product_ref.name.is_empty() {
-            return Err(InvalidBinding::Product);
-        }
+        let product: ObjectName = spec.product_ref.name.parse().map_err(InvalidBinding::Product)?;
         Ok(Self {
-            product: ObjectKey::new(&key.namespace, &spec.product_ref.name),
+            product: ObjectKey::new(&key.namespace, product.as_str()),
             buyer: spec.buyer.as_ref().map(CheckedBuyer::try_from).transpose()?,
             access: spec.access.as_ref().map(Access::try_from).transpose()?,
             entitlements: entitlements(&spec.entitlements)?,
@@ -181,21 +179,13 @@ impl TryFrom<&Buyer> for CheckedBuyer {
 
 fn workload(spec: Option<&WorkloadSpec>, own: &str) -> Result<Workload, InvalidBinding> {
     let named = spec.map(|spec| spec.namespaces.clone()).unwrap_or_default();
-    if let Some(wrong) = named.iter().find(|name| !is_namespace(name)) {
-        return Err(InvalidBinding::Namespace(wrong.chars().take(80).collect()));
+    for name in &named {
+        name.parse::<Namespace>().map_err(InvalidBinding::Namespace)?;
     }
     Ok(Workload {
         namespaces: if named.is_empty() { vec![own.to_owned()] } else { named },
         selector: spec.and_then(|spec| spec.selector.as_ref()).map(Selector::from).unwrap_or_default(),
     })
-}
-
-fn is_namespace(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&name.len())
-        && name.bytes().next().is_some_and(plain)
-        && name.bytes().last().is_some_and(plain)
-        && name.bytes().all(|byte| plain(byte) || byte == b'-')
 }
 
 fn entitlements(specs: &[EntitlementRequest]) -> Result<Vec<WantedEntitlement>, InvalidBinding> {

@@ -6,23 +6,18 @@
 
 mod access;
 mod binding;
+mod key;
 mod meter;
 mod names;
 mod product;
 
 pub use access::{Access, InvalidAccess, LicenseToken, TokenOrigin};
 pub use binding::{CheckedBinding, CheckedBuyer, InvalidBinding, WantedEntitlement};
+pub use key::InvalidKey;
+pub(crate) use key::key_of;
 pub use meter::{InvalidMeter, Metered, PluginOrigin, PluginSource};
 pub use names::{
-    AccountId, CustomerIdentifier, LicenseArn, LicenseUnit, NameRefused, ObjectName, ProductId, RoleArn,
+    AccountId, CustomerIdentifier, LicenseArn, LicenseUnit, NameRefused, Namespace, ObjectName, ProductId,
+    RoleArn,
 };
 pub use product::{CheckedDimension, CheckedProduct, InvalidProduct, License, PublicKey};
-
-use kube::core::ObjectMeta;
-use tollkeeper_core::identity::ObjectKey;
-
-/// The key of an object. One without a namespace is meant for `default`, as with kubectl.
-fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-    let name = metadata.name.as_deref().filter(|name| !name.is_empty())?;
-    Some(ObjectKey::new(metadata.namespace.as_deref().unwrap_or("default"), name))
-}

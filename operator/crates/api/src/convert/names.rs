@@ -100,6 +100,18 @@ name!(
 );
 
 name!(
+    /// The name of a namespace.
+    Namespace, "the name of a namespace: 1 to 63 characters of [a-z0-9-] that start and end with a letter or digit",
+    |text| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        text.len() <= 63
+            && text.bytes().next().is_some_and(plain)
+            && text.bytes().last().is_some_and(plain)
+            && text.bytes().all(|byte| plain(byte) || byte == b'-')
+    }
+);
+
+name!(
     /// A unit of License Manager.
     LicenseUnit, "a unit of License Manager, such as Count, None or Gigabytes",
     |text| UNITS.contains(&text)
@@ -162,10 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn names_of_objects_are_those_of_kubernetes() {
+    fn names_of_objects_and_namespaces_are_those_of_kubernetes() {
         assert!("vecdb.prod-1".parse::<ObjectName>().is_ok());
+        assert!("vecdb.prod-1".parse::<Namespace>().is_err());
+        assert!("vecdb-prod-1".parse::<Namespace>().is_ok());
         for text in ["", "-a", "a-", "A", "a_b"] {
             assert!(text.parse::<ObjectName>().is_err(), "{text}");
+            assert!(text.parse::<Namespace>().is_err(), "{text}");
         }
     }
 }

@@ -9,7 +9,8 @@ use tollkeeper_core::{
 };
 
 use super::{
-    key_of, meter,
+    key::{InvalidKey, key_of},
+    meter,
     meter::{InvalidMeter, Metered},
     names::{LicenseUnit, NameRefused, ProductId},
 };
@@ -87,9 +88,9 @@ pub struct PublicKey {
 /// Why a product was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidProduct {
-    /// It has no name.
-    #[error("metadata.name is missing; name the product")]
-    Unnamed,
+    /// It has no usable name.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
     /// Its name is no label.
     #[error(
         "metadata.name has {0} characters; choose a name of at most 63, as it becomes a label of the reports"
@@ -161,7 +162,7 @@ impl InvalidProduct {
     /// The reason that conditions, events and metrics show.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Unnamed => "NameMissing",
+            Self::Key(problem) => problem.reason(),
             Self::NameTooLong(_) => "NameTooLong",
             Self::ProductCode(_) => "InvalidProductCode",
             Self::ProductIdMissing(_) => "ProductIdMissing",
@@ -191,7 +192,7 @@ impl TryFrom<&MarketplaceProduct> for CheckedProduct {
 
     fn try_from(object: &MarketplaceProduct) -> Result<Self, Self::Error> {
         let spec = &object.spec;
-        let key = key_of(&object.metadata).ok_or(InvalidProduct::Unnamed)?;
+        let key = key_of(&object.metadata)?;
         if key.name.len() > MAX_NAME {
             return Err(InvalidProduct::NameTooLong(key.name.len()));
         }

@@ -49,7 +49,9 @@ pub(super) async fn read(
 }
 
 /// An object as an input shows it, from its JSON: what a trace of `tollkeeper simulate` holds.
-pub fn from_json(object: &Value, fields: &[String]) -> Result<InputObject, String> {
+pub fn from_json(json: &str, fields: &[String]) -> Result<InputObject, String> {
+    let object: Value =
+        serde_json::from_str(json).map_err(|error| format!("an object cannot be read: {error}"))?;
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let needed = |path: &str| {
         text(path)
@@ -61,9 +63,8 @@ pub fn from_json(object: &Value, fields: &[String]) -> Result<InputObject, Strin
             serde_json::from_value(labels.clone()).map_err(|error| format!("metadata.labels: {error}"))?
         }
     };
-    let body = Fields::new(fields.iter().map(String::as_str))
-        .prune(&object.to_string())
-        .map_err(|error| error.to_string())?;
+    let body =
+        Fields::new(fields.iter().map(String::as_str)).prune(json).map_err(|error| error.to_string())?;
     Ok(InputObject {
         api_version: needed("/apiVersion")?,
         kind: needed("/kind")?,

@@ -42,10 +42,14 @@ pub(super) async fn act(observed: &Observed, plan: &Plan, house: &ProductHouse) 
     Ok(())
 }
 
-/// A refusal is logged when its reason is new: what else its words say may change at every try.
+/// A refusal is noted and logged when its reason is new: its words may change at every try, and what changes here wakes the
+/// product.
 fn note_refusal(product: &ObjectKey, progress: &mut ProductProgress, refusal: Option<&Finding>) {
-    let known = progress.plugin.as_ref().map(|finding| finding.reason);
-    if let Some(finding) = refusal.filter(|finding| known != Some(finding.reason)) {
+    let reason = |finding: &Finding| finding.reason;
+    if progress.plugin.as_ref().map(reason) == refusal.map(reason) {
+        return;
+    }
+    if let Some(finding) = refusal {
         tracing::warn!(%product, reason = finding.reason, "its plugin cannot be used: {}", finding.message);
     }
     progress.plugin = refusal.cloned();

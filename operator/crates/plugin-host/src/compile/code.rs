@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use tollkeeper_core::plugin::PluginFailure;
+use tollkeeper_core::{plugin::PluginFailure, quote::clip};
 use wasmtime::{Engine, component::Component};
 
 use super::{cache::Whole, map::map, original::Original};
-use crate::{failure::clip, limits::MAX_MESSAGE};
+use crate::limits::MAX_MESSAGE;
 
 /// Where the machine code of a component is.
 pub(crate) enum Code {

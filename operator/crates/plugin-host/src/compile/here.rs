@@ -6,10 +6,10 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use tollkeeper_core::plugin::PluginFailure;
+use tollkeeper_core::{plugin::PluginFailure, quote::clip};
 use wasmtime::{Engine, component::Component};
 
-use crate::{failure::clip, limits::MAX_MESSAGE};
+use crate::limits::MAX_MESSAGE;
 
 /// Stack of the thread that compiles: Cranelift recurses over a vendor's code.
 pub(super) const STACK: usize = 16 << 20;

@@ -13,13 +13,13 @@ use tokio::{
     process::{Child, ChildStderr, ChildStdin, Command},
     time::timeout,
 };
-use tollkeeper_core::plugin::PluginFailure;
+use tollkeeper_core::{plugin::PluginFailure, quote::clip};
 
 use super::{
     Apart,
     child::{LARGEST_ARTEFACT, LONGEST_WORK, REFUSED},
 };
-use crate::{failure::clip, limits::MAX_MESSAGE};
+use crate::limits::MAX_MESSAGE;
 
 /// The process is given this long where it has no processor of its own; the limit of what it may work decides before. Whoever
 /// loads a plugin gives up after 120 s and would not hear why.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
-use tollkeeper_core::{identity::Digest, plugin::PluginFailure};
+use tollkeeper_core::{identity::Digest, plugin::PluginFailure, quote::clip};
 use wasmtime::{Engine, component::Component};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     original::{Attic, Original},
     process,
 };
-use crate::{failure::clip, host::HostError, limits::MAX_MESSAGE, usage::CompilerUsage};
+use crate::{host::HostError, limits::MAX_MESSAGE, usage::CompilerUsage};
 
 pub(crate) struct Workshop {
     apart: Apart,
