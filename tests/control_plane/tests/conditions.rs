@@ -12,7 +12,7 @@ use kube::{
 use serde_json::json;
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
 use tollkeeper_control_plane::{PATIENCE, Stage, Workload};
-use tollkeeper_kit::wait_until;
+use tollkeeper_kit::{http_get, wait_until};
 
 fn untyped(stage: &Stage, kind: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", kind));
@@ -121,6 +121,24 @@ async fn one_object_that_cannot_be_decoded_stops_no_other() {
     bindings.delete("broken", &Default::default()).await.unwrap();
     schema(&stage, json!([{"op": "test", "path": ADDED, "value": UNKNOWN}, {"op": "remove", "path": ADDED}]))
         .await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_may_not_be_read_stops_no_other() {
+    let mut stage = Stage::at("refused", "2026-11-21T13:55:00Z").await;
+    let forbidden = stage.namespace.control_plane().namespace("forbidden").await.unwrap();
+    let both = [stage.namespace.name(), forbidden.name()].join(",");
+    stage.set("TOLLKEEPER_NAMESPACES", both);
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    stage.create(&stage.product("vecdb", "code", workload.port())).await;
+    stage.create(&stage.binding("prod", "vecdb")).await;
+    let _operator = stage.start_operator();
+    stage.settled(2).await.agrees();
+    stage.condition("MarketplaceProduct", "vecdb", "Metering", ("True", "Metered")).await;
+    let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
+    let line = format!("tollkeeper_watch_failing{{namespace=\"{}\"}} 1", forbidden.name());
+    assert!(metrics.contains(&line), "{metrics}");
 }
 
 #[tokio::test]

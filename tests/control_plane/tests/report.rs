@@ -1,14 +1,14 @@
-//! What a person does with the ledger of a running operator: prove it, take it away, compute it again, decide.
+//! What a person does with the ledger of a running operator: prove it, take it away, compute it again, decide, spoil it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{fs, process::Output, sync::Arc};
+use std::{collections::BTreeSet, fs, process::Output, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, ListParams},
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use tollkeeper_core::{
     report::SealedReport,
     settlement::{RecordState, RecordStatus, Settlement},
 };
-use tollkeeper_kit::wait_until;
+use tollkeeper_kit::{http_get, wait_until};
 use tollkeeper_ledger::{
     conformance,
     kubernetes::{KubernetesLedger, Scope},
@@ -209,6 +209,93 @@ async fn a_person_decides_and_the_product_is_well_again() {
     .await
     .unwrap();
     assert!(stage.ask(&["report", "verify"]).status.success());
+}
+
+/// Waits until these reasons are in events, and in `tollkeeper_problem` of the product.
+async fn told(stage: &Stage, reasons: &[&str]) {
+    let events: Api<Event> = stage.namespace.api();
+    wait_until(format!("events and metrics of {reasons:?}"), PATIENCE, async || {
+        let events = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let events: BTreeSet<String> = events.into_iter().filter_map(|event| event.reason).collect();
+        let (_, metrics) =
+            http_get(&format!("{}/metrics", stage.health())).await.map_err(|e| e.to_string())?;
+        let is_told = |reason: &&str| {
+            let of = format!("namespace=\"{}\",product=\"vecdb\"", stage.namespace.name());
+            let line = format!("tollkeeper_problem{{{of},reason=\"{reason}\"}} 1");
+            events.contains(*reason) && metrics.lines().any(|one| one == line)
+        };
+        if reasons.iter().all(is_told) { Ok(()) } else { Err(format!("{events:?}\n{metrics}")) }
+    })
+    .await
+    .unwrap();
+}
+
+async fn oldest_unsettled_seconds(stage: &Stage, product: &str) -> i64 {
+    let (_, metrics) = http_get(&format!("{}/metrics", stage.health())).await.unwrap();
+    let name = "tollkeeper_oldest_unsettled_seconds";
+    let of = format!("{name}{{namespace=\"{}\",product=\"{product}\"}} ", stage.namespace.name());
+    metrics.lines().find_map(|line| line.strip_prefix(of.as_str())).unwrap().parse().unwrap()
+}
+
+/// Accepted reports of a product.
+async fn accepted(stage: &Stage, product: &str) -> usize {
+    let reports = stage.observe().await.reports;
+    let own = reports.iter().filter(|report| report["spec"]["productRef"]["name"] == product);
+    own.filter(|report| report["status"]["records"][0]["state"] == "Accepted").count()
+}
+
+#[tokio::test]
+async fn a_report_that_somebody_edits_halts_its_product_aloud_and_no_other() {
+    let stage = Stage::at("edited", "2026-11-21T13:55:00Z").await;
+    let hold = |record: RecordStatus| record.expired().under(LatePolicy::Hold);
+    let held = seal(&stage, "2026-11-21T11:00:00Z", None, hold).await;
+    let reject = |record: RecordStatus| RecordStatus {
+        state: RecordState::Rejected,
+        reason: Some("InvalidTagException".to_owned()),
+        ..record
+    };
+    seal(&stage, "2026-11-21T12:00:00Z", Some(&held), reject).await;
+    let workload = Workload::start(&stage.namespace).await;
+    workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
+    for (product, code) in [("vecdb", CODE), ("other", "code-other")] {
+        stage.create(&stage.product(product, code, workload.port())).await;
+        let mut binding = stage.binding(product, product);
+        binding.spec.access = None;
+        stage.create(&binding).await;
+    }
+    let _operator = stage.start_operator();
+    // The later rejection is not hidden by what was held before.
+    let condition = stage.condition("MarketplaceProduct", "vecdb", "Metering", ("False", "RecordHeld")).await;
+    let message = condition["message"].as_str().unwrap();
+    assert!(message.contains("InvalidTagException: instances of vecdb-2026112112 is Rejected"), "{message}");
+    told(&stage, &["RecordHeld", "InvalidTagException"]).await;
+    let age = oldest_unsettled_seconds(&stage, "vecdb").await;
+    let held_for = stage.now().duration_since(held.body.hour.end()).as_secs();
+    assert!((6900..=held_for).contains(&age), "{age} of {held_for}");
+
+    let name = held.name();
+    let mut edited = reports(&stage).get(&name).await.unwrap();
+    edited.data["spec"]["records"][0]["quantity"] = json!(6);
+    edited.metadata.resource_version = None;
+    edited.metadata.uid = None;
+    reports(&stage).delete(&name, &DeleteParams::default()).await.unwrap();
+    reports(&stage).create(&PostParams::default(), &edited).await.unwrap();
+    let halted =
+        stage.condition("MarketplaceProduct", "vecdb", "Metering", ("False", "InvariantBroken")).await;
+    let message = halted["message"].as_str().unwrap();
+    assert!(message.contains(&format!("Chain {}/{name}: ", stage.namespace.name())), "{message}");
+    assert!(message.contains("InvalidTagException: "), "{message}");
+    told(&stage, &["InvariantBroken", "InvalidTagException"]).await;
+
+    let (own, others) = (accepted(&stage, "vecdb").await, accepted(&stage, "other").await);
+    wait_until("the other product to be billed for two more hours", PATIENCE, async || {
+        let now = accepted(&stage, "other").await;
+        if now >= others + 2 { Ok(()) } else { Err(format!("{now} after {others}")) }
+    })
+    .await
+    .unwrap();
+    assert_eq!(accepted(&stage, "vecdb").await, own);
+    stage.condition("MarketplaceProduct", "other", "Metering", ("True", "Metered")).await;
 }
 
 #[tokio::test]
