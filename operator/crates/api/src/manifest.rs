@@ -147,12 +147,10 @@ fn documents<'a>(file: &'a str, text: &'a str) -> Vec<Document<'a>> {
     let mut documents = Vec::new();
     let (mut start, mut before, mut offset) = (0, 0, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
-        let rest = line.strip_prefix(MARKER);
-        if rest.is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t'])) {
+        if after_marker(line).is_some() {
             documents.push(Document { file, before, text: text.get(start..offset).unwrap_or_default() });
-            // What follows on the line of the marker belongs to the document.
-            start = offset + MARKER.len();
-            before = index;
+            // The marker stays: what follows on its line belongs to the document.
+            (start, before) = (offset, index);
         }
         offset += line.len();
     }
@@ -161,9 +159,15 @@ fn documents<'a>(file: &'a str, text: &'a str) -> Vec<Document<'a>> {
     documents
 }
 
-/// Whether a line is neither empty nor a comment.
+/// What follows on the line of a marker.
+fn after_marker(line: &str) -> Option<&str> {
+    line.strip_prefix(MARKER).filter(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))
+}
+
+/// Whether a line is more than a marker or a comment.
 fn says_something(line: &str) -> bool {
-    !line.trim().is_empty() && !line.trim_start().starts_with('#')
+    let line = after_marker(line).unwrap_or(line).trim();
+    !line.is_empty() && !line.starts_with('#')
 }
 
 #[cfg(test)]
