@@ -42,6 +42,8 @@ pub(crate) struct Oracle {
     newest_epoch: u64,
     /// Sent again on purpose: the product's policy allows a second charge.
     released: BTreeSet<(String, String)>,
+    /// Ticks that ran before their time, because a clock was ahead, and when their inputs were read.
+    early: BTreeMap<Timestamp, Timestamp>,
     first_tick: Option<Timestamp>,
     last_tick: Option<Timestamp>,
     /// By binding, the last tick that its first durable checkpoint knows, and the last tick that its newest one does.
@@ -64,7 +66,15 @@ impl Oracle {
         self.violations.push(format!("{invariant} at {at}: {message}"));
     }
 
+    /// The inputs of a tick are those of this moment.
+    pub(crate) fn note_collection(&mut self, tick: Timestamp, seen: Timestamp) {
+        if seen < tick {
+            self.early.insert(tick, seen);
+        }
+    }
+
     pub(crate) fn note_tick(&mut self, tick: Timestamp) {
+        let tick = self.early.get(&tick).copied().unwrap_or(tick);
         self.first_tick = Some(self.first_tick.map_or(tick, |first| first.min(tick)));
         self.last_tick = Some(self.last_tick.map_or(tick, |last| last.max(tick)));
     }

@@ -55,6 +55,11 @@ impl Inputs for ChaosInputs {
     async fn collect(&self, _: &[InputDeclaration], _: &[String], at: Timestamp) -> Collected {
         let deed = self.0.begin(Step::Collect).await;
         let interval = SignedDuration::from_secs(i64::from(self.0.world.schedule.setting.interval));
+        // Nobody sees the future, however far ahead a clock is. Sources count by the second.
+        let now = self.0.world.now();
+        let seen = at.min(Timestamp::from_second(now.as_second()).unwrap_or(now));
+        self.0.world.state().oracle.note_collection(at, seen);
+        let at = seen;
         let mut problems = Vec::new();
         let mut objects = match deed {
             Some(Deed::Input(InputFault::Late)) => self.objects(at - interval),
