@@ -79,11 +79,14 @@ impl Mutant {
     /// The invariant that must be found broken: another one would be noticed by accident.
     pub fn breaks(self) -> &'static str {
         match self {
-            Self::StatusIgnored | Self::ErrorIsSuccess | Self::ThrottleIsFinal => "I1",
+            Self::StatusIgnored | Self::ErrorIsSuccess => "I1",
             Self::NewTokenAfterRestart | Self::CheckConsumes | Self::BackupBelieved => "I2",
             Self::NoWriteAhead | Self::TimeOfSending | Self::IdentityOutlivesPod => "I3",
             Self::NameTakenBeforeWrite | Self::StatementBelieved => "I4",
-            Self::PartialSuccessFreezes | Self::FlushBeforeSend | Self::ListingNeeded => "I6",
+            Self::ThrottleIsFinal
+            | Self::PartialSuccessFreezes
+            | Self::FlushBeforeSend
+            | Self::ListingNeeded => "I6",
             Self::ExpiredVanishes => "I7",
         }
     }
