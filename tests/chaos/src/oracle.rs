@@ -73,8 +73,13 @@ impl Oracle {
         }
     }
 
+    /// The moment of which a tick's inputs are.
+    pub(crate) fn moment_of(&self, tick: Timestamp) -> Timestamp {
+        self.early.get(&tick).copied().unwrap_or(tick)
+    }
+
     pub(crate) fn note_tick(&mut self, tick: Timestamp) {
-        let tick = self.early.get(&tick).copied().unwrap_or(tick);
+        let tick = self.moment_of(tick);
         self.first_tick = Some(self.first_tick.map_or(tick, |first| first.min(tick)));
         self.last_tick = Some(self.last_tick.map_or(tick, |last| last.max(tick)));
     }

@@ -59,11 +59,13 @@ impl Inputs for ChaosInputs {
         let now = self.0.world.now();
         let seen = at.min(Timestamp::from_second(now.as_second()).unwrap_or(now));
         self.0.world.state().oracle.note_collection(at, seen);
-        let at = seen;
         let mut problems = Vec::new();
         let mut objects = match deed {
-            Some(Deed::Input(InputFault::Late)) => self.objects(at - interval),
-            _ => self.objects(at),
+            Some(Deed::Input(InputFault::Late)) => {
+                let before = self.0.world.state().oracle.moment_of(at - interval);
+                self.objects(before.min(seen))
+            }
+            _ => self.objects(seen),
         };
         match deed {
             Some(Deed::Input(InputFault::Partial)) => {
