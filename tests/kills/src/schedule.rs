@@ -66,10 +66,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The same for the same seed.
+    /// The same for the same seed. It begins with a kill at each point, because chance might leave one out.
     pub fn of(seed: u64, rounds: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
-        Self { rounds: (0..rounds).map(|_| round(&mut rng)).collect() }
+        let points = Moment::POINTS.map(|moment| Round {
+            gigabytes: rng.u64(0..10),
+            moment,
+            blow: Blow::Kill(Successor::SamePod),
+        });
+        let any = std::iter::repeat_with(|| round(&mut rng));
+        Self { rounds: points.into_iter().chain(any).take(rounds).collect() }
     }
 
     /// How many pods the operator is in the course of it, the first one not counted.
