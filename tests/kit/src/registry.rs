@@ -129,9 +129,9 @@ impl Registry {
             })
             .to_string();
             let mut own = described(MANIFEST, &carrier);
-            own["artifactType"] = BUNDLE.into();
-            let digest = own["digest"].as_str().unwrap_or_default();
-            self.ask(Method::PUT, &format!("{repository}/manifests/{digest}"), MANIFEST, &carrier).await?;
+            let place = format!("{repository}/manifests/{}", digest_of(&own));
+            self.ask(Method::PUT, &place, MANIFEST, &carrier).await?;
+            own.as_object_mut().map(|own| own.insert("artifactType".to_owned(), BUNDLE.into()));
             referrers.push(own);
         }
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": referrers}).to_string();
@@ -145,7 +145,7 @@ impl Registry {
         let begun = begun.basic_auth(Self::USER, Some(Self::PASSWORD)).send().await?.error_for_status()?;
         let place = begun.headers().get("location").and_then(|place| place.to_str().ok()).unwrap_or_default();
         let mut place = begun.url().join(place)?;
-        place.query_pairs_mut().append_pair("digest", own["digest"].as_str().unwrap_or_default());
+        place.query_pairs_mut().append_pair("digest", digest_of(&own));
         let put = self.client.put(place);
         let put =
             put.basic_auth(Self::USER, Some(Self::PASSWORD)).header(CONTENT_TYPE, "application/octet-stream");
@@ -165,6 +165,11 @@ impl Registry {
         let auth = crate::identity::base64(&format!("{}:{}", Self::USER, Self::PASSWORD));
         json!({"auths": {&self.host: {"auth": auth}}}).to_string()
     }
+}
+
+/// The digest of what is described.
+fn digest_of(described: &Value) -> &str {
+    described.get("digest").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn described(kind: &str, text: &str) -> Value {
