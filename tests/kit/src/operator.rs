@@ -24,6 +24,8 @@ pub struct Operator {
 struct Output {
     lines: Vec<String>,
     file: File,
+    /// Pipes that have not been read to their end.
+    open: usize,
 }
 
 impl Operator {
@@ -40,7 +42,7 @@ impl Operator {
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child =
             spawned.map_err(|error| Failure::from(error).while_doing("cannot run setpriv of util-linux"))?;
-        let output = Arc::new(Mutex::new(Output { lines: Vec::new(), file }));
+        let output = Arc::new(Mutex::new(Output { lines: Vec::new(), file, open: 2 }));
         if let Some(stdout) = child.stdout.take() {
             follow(stdout, Arc::clone(&output));
         }
@@ -69,7 +71,7 @@ impl Operator {
     pub async fn wait_for_line(&mut self, text: &str, deadline: Duration) -> Result<String> {
         let found = wait_until(format!("a line with {text:?}"), deadline, async || {
             // Asked before the lines are read: what a process wrote before its end must still be found.
-            let ended = self.ended();
+            let ended = self.over();
             match locked(&self.output).lines.iter().find(|line| line.contains(text)) {
                 Some(line) => Ok(Ok(line.clone())),
                 None => gave_up(ended),
@@ -83,7 +85,7 @@ impl Operator {
         let answered =
             wait_until(format!("200 from {url}"), deadline, async || match http_get(url).await {
                 Ok((200, body)) => Ok(Ok(body)),
-                other => match gave_up::<String>(self.ended()) {
+                other => match gave_up::<String>(self.over()) {
                     Ok(ended) => Ok(ended),
                     Err(_) => Err(other
                         .map_or_else(|error| error.to_string(), |(status, body)| format!("{status} {body}"))),
@@ -95,6 +97,11 @@ impl Operator {
     /// The status it ended with, or nothing while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// The status it ended with, once everything that it has written was read.
+    fn over(&mut self) -> Option<ExitStatus> {
+        self.ended().filter(|_| locked(&self.output).open == 0)
     }
 
     /// `kill -9`: no chance to finish anything.
@@ -154,6 +161,7 @@ fn follow(pipe: impl Read + Send + 'static, output: Arc<Mutex<Output>>) {
             let _the_lines_in_memory_remain = writeln!(output.file, "{line}");
             output.lines.push(line);
         }
+        locked(&output).open -= 1;
     });
 }
 
