@@ -3,6 +3,7 @@
 //! Nothing hides anything else: of each reason the first is told with the number of the others, and there are few reasons.
 
 use tollkeeper_core::{
+    classification::refusal_named,
     ledger::Entry,
     mark::LEDGER_ROLLED_BACK,
     settlement::{RecordState, RecordStatus},
@@ -65,18 +66,10 @@ pub(crate) fn joined(findings: Vec<Finding>) -> Option<Finding> {
 
 /// Reasons of conditions are bounded: AWS's documented refusals and a rollback by their names, all else by the record's state.
 fn reason(record: &RecordStatus) -> &'static str {
-    const KNOWN: [&str; 9] = [
-        "CustomerNotEntitledException",
-        "DuplicateRequestException",
-        "IdempotencyConflictException",
-        "InvalidEndpointRegionException",
-        "InvalidProductCodeException",
-        "InvalidTagException",
-        "InvalidUsageAllocationsException",
-        "InvalidUsageDimensionException",
-        LEDGER_ROLLED_BACK,
-    ];
-    let known = KNOWN.into_iter().find(|name| record.reason.as_deref() == Some(name));
+    let known = record
+        .reason
+        .as_deref()
+        .and_then(|name| refusal_named(name).or((name == LEDGER_ROLLED_BACK).then_some(LEDGER_ROLLED_BACK)));
     known.unwrap_or(match record.state {
         RecordState::Rejected => "RecordRejected",
         RecordState::Ambiguous => RECORD_AMBIGUOUS,

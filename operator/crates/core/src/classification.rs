@@ -45,6 +45,11 @@ const REJECTED: &[&str] = &[
     "InvalidUsageDimensionException",
 ];
 
+/// One of AWS's names for a record that it refuses for ever; `None` for any other text.
+pub fn refusal_named(name: &str) -> Option<&'static str> {
+    REJECTED.iter().copied().find(|known| *known == name)
+}
+
 /// The API model's name for a timestamp outside the last six hours, or ahead of AWS's clock.
 const OUT_OF_WINDOW: &str = "TimestampOutOfBoundsException";
 
