@@ -147,7 +147,7 @@ async fn ten_products_of_24_dimensions_take_less_than_50_megabytes_in_13_months(
 
     // A statement has the same totals after thirty days, and a line more a day.
     let (count, statement_bytes) = stored(&namespace, "UsageStatement").await;
-    let statement = statements.all().await.unwrap().remove(0).statement;
+    let statement = statements.all().await.unwrap().statements.remove(0).statement;
     assert_eq!((count, statement.body.days.len(), statement.body.totals.len()), (1, 5, DIMENSIONS));
     let a_day = serde_json::to_vec(&statement.body.days[0]).unwrap().len() + 1;
     let month_bytes = statement_bytes + 26 * a_day;

@@ -174,7 +174,7 @@ async fn of_two_writers_of_a_statement_one_loses(statements: &dyn Statements, na
     assert_eq!(replaced.statement, settled);
     assert_eq!(statements.replace(&created, &open).await, Err(LedgerError::Stale(created.key())));
     assert_eq!(statements.remove(&created).await, Err(LedgerError::Stale(created.key())));
-    let mut of_product = statements.all().await.unwrap();
+    let mut of_product = statements.all().await.unwrap().statements;
     of_product.retain(|stored| stored.product().name == "stated");
     assert_eq!(of_product, std::slice::from_ref(&replaced));
     statements.remove(&replaced).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_crash_between_roll_up_and_pruning_is_made_up_for(
         next = next.next();
     }
     let planned = async || {
-        let mut own = statements.all().await.unwrap();
+        let mut own = statements.all().await.unwrap().statements;
         own.retain(|stored| stored.product() == product);
         let history = ledger.history(&product, BillingHour::of(Timestamp::UNIX_EPOCH)).await.unwrap();
         let retention = Retention { reports: SignedDuration::from_hours(72), statements: 13 };

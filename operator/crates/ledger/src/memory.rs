@@ -14,7 +14,7 @@ use tollkeeper_core::{
     product::Binding,
     report::SealedReport,
     settlement::{Phase, Settlement},
-    statement::{Statement, Statements, StoredStatement},
+    statement::{Shelf, Statement, Statements, StoredStatement},
     usage::Tally,
 };
 
@@ -166,10 +166,10 @@ impl MemoryStatements {
 
 #[async_trait]
 impl Statements for MemoryStatements {
-    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
-        let mut all: Vec<StoredStatement> = self.statements().values().cloned().collect();
-        all.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
-        Ok(all)
+    async fn all(&self) -> Result<Shelf, LedgerError> {
+        let mut statements: Vec<StoredStatement> = self.statements().values().cloned().collect();
+        statements.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
+        Ok(Shelf { statements, ..Shelf::default() })
     }
 
     async fn create(&self, namespace: &str, statement: &Statement) -> Result<StoredStatement, LedgerError> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tollkeeper_core::{
     ledger::LedgerError,
-    statement::{Statement, Statements, StoredStatement},
+    statement::{Shelf, Statement, Statements, StoredStatement},
 };
 
 use super::hand::{Hand, Refusals};
@@ -39,7 +39,7 @@ impl ChaosStatements {
 
 #[async_trait]
 impl Statements for ChaosStatements {
-    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
+    async fn all(&self) -> Result<Shelf, LedgerError> {
         if self.0.world.is_api_down() { Err(unavailable()) } else { self.0.world.statements.all().await }
     }
 

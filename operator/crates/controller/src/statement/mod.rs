@@ -26,6 +26,9 @@ use crate::{meter::Finding, roster::Roster};
 /// How often the books are looked at. They change once a day, and whenever a person has decided about an old record.
 const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
+/// After a failure: what it says of a product stands until the next look, and an outage is usually over by then.
+const RETRY: SignedDuration = SignedDuration::from_mins(5);
+
 /// What keeping the books takes.
 #[derive(Clone)]
 pub struct Clerk {
@@ -59,8 +62,8 @@ pub async fn run(
     stop: &CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        clerk.pass(products(), roster).await;
-        let next = clerk.clock.now() + INTERVAL;
+        let is_done = clerk.pass(products(), roster).await;
+        let next = clerk.clock.now() + if is_done { INTERVAL } else { RETRY };
         tokio::select! {
             () = stop.cancelled() => break,
             () = clerk.clock.sleep_until(next) => {}
@@ -69,38 +72,34 @@ pub async fn run(
 }
 
 impl Clerk {
-    /// Looks at the books of all products once. One that fails keeps no other from being done, and says so.
-    pub async fn pass(&self, products: Vec<ObjectKey>, roster: &Roster) {
-        let stored = match self.statements.all().await {
-            Ok(stored) => stored,
+    /// Looks at the books of all products once. One that fails keeps no other from being done, and says so. Whether all are
+    /// up to date.
+    pub async fn pass(&self, products: Vec<ObjectKey>, roster: &Roster) -> bool {
+        let shelf = match self.statements.all().await {
+            Ok(shelf) => shelf,
             Err(error) => {
-                return tracing::warn!(reason = error.reason(), %error, "the statements cannot be read");
+                products.iter().for_each(|product| note(product, Some(&error), roster));
+                return false;
             }
         };
         let mut of_product: BTreeMap<ObjectKey, Vec<StoredStatement>> = BTreeMap::new();
-        for statement in stored {
+        for statement in shelf.statements {
             of_product.entry(statement.product()).or_default().push(statement);
         }
         let known: BTreeSet<ObjectKey> = products.into_iter().chain(of_product.keys().cloned()).collect();
+        let mut is_done = true;
         for product in known {
-            let statements = of_product.remove(&product).unwrap_or_default();
-            let outcome = self.keep(&product, &statements).await;
-            match &outcome {
-                Ok(done) if *done != Done::default() => {
-                    tracing::info!(%product, written = done.written, pruned = done.pruned, "the books are up to date");
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%product, reason = error.reason(), %error, "the books are not up to date")
-                }
+            let outcome = match shelf.unread.get(&product.namespace) {
+                Some(error) => Err(error.clone()),
+                None => self.keep(&product, &of_product.remove(&product).unwrap_or_default()).await,
+            };
+            if let Some(done) = outcome.as_ref().ok().filter(|done| **done != Done::default()) {
+                tracing::info!(%product, written = done.written, pruned = done.pruned, "the books are up to date");
             }
-            // Somebody else was faster: there is nothing wrong with that.
-            let problem = outcome.err().filter(|error| !matches!(error, LedgerError::Stale(_)));
-            let problem = problem.map(|error| Finding::new(error.reason(), error));
-            if problem.is_some() || roster.of(&product).is_some() {
-                roster.update(&product, |progress| progress.bookkeeping = problem);
-            }
+            is_done &= outcome.is_ok();
+            note(&product, outcome.err().as_ref(), roster);
         }
+        is_done
     }
 
     /// The books of one product.
@@ -122,5 +121,19 @@ impl Clerk {
             self.statements.remove(statement).await?;
         }
         Ok(Done { written: plan.write.len(), pruned, forgotten: plan.forget.len() })
+    }
+}
+
+/// Says what is wrong with the books of a product, or that nothing is.
+fn note(product: &ObjectKey, error: Option<&LedgerError>, roster: &Roster) {
+    if let Some(error) = error {
+        tracing::warn!(%product, reason = error.reason(), %error, "the books are not up to date");
+    }
+    // Somebody else was faster: there is nothing wrong with that.
+    let problem = error.filter(|error| !matches!(error, LedgerError::Stale(_)));
+    let problem = problem.map(|error| Finding::new(error.reason(), error));
+    // A product that is gone does not come back by its statements.
+    if problem.is_some() || roster.of(product).is_some() {
+        roster.update(product, |progress| progress.bookkeeping = problem);
     }
 }

@@ -7,7 +7,7 @@ use tollkeeper_core::{
     product::Mode,
     report::SealedReport,
     settlement::{Attempt, Settlement},
-    statement::Statement,
+    statement::{Shelf, Statement},
 };
 use tollkeeper_ledger::{
     conformance::report,
@@ -35,7 +35,7 @@ struct ReadOnly(MemoryStatements);
 
 #[async_trait]
 impl Statements for ReadOnly {
-    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
+    async fn all(&self) -> Result<Shelf, LedgerError> {
         self.0.all().await
     }
 
@@ -95,12 +95,12 @@ async fn every_product_gets_its_statement_and_keeps_its_hot_reports() {
     fill(ledger.as_ref(), "two").await;
     let clerk = clerk(&ledger, statements.clone());
     clerk.pass(vec![product("one"), product("two")], &Roster::default()).await;
-    let stored = statements.all().await.unwrap();
+    let stored = statements.all().await.unwrap().statements;
     assert_eq!(stored.iter().map(|one| one.key().name).collect::<Vec<_>>(), ["one-202611", "two-202611"]);
     assert_eq!(stored[0].statement.body.reports, 240);
     assert_eq!((history(&ledger, "one").await.len(), history(&ledger, "two").await.len()), (72, 72));
     clerk.pass(vec![product("one"), product("two")], &Roster::default()).await;
-    assert_eq!(statements.all().await.unwrap(), stored, "a second pass has nothing to do");
+    assert_eq!(statements.all().await.unwrap().statements, stored, "a second pass has nothing to do");
 }
 
 #[tokio::test]
@@ -115,6 +115,51 @@ async fn nothing_is_pruned_while_statements_cannot_be_written_and_the_product_sa
     let statements = Arc::new(MemoryStatements::default());
     clerk(&ledger, statements).pass(vec![product("one")], &roster).await;
     assert_eq!(roster.of(&product("one")).unwrap().bookkeeping, None);
+}
+
+/// Statements of which one namespace, or none, can be read.
+struct Refused(MemoryStatements, Option<&'static str>);
+
+#[async_trait]
+impl Statements for Refused {
+    async fn all(&self) -> Result<Shelf, LedgerError> {
+        let error = LedgerError::Unavailable("forbidden".to_owned());
+        let namespace = self.1.ok_or_else(|| error.clone())?;
+        Ok(Shelf { unread: [(namespace.to_owned(), error)].into(), ..self.0.all().await? })
+    }
+
+    async fn create(&self, namespace: &str, statement: &Statement) -> Result<StoredStatement, LedgerError> {
+        self.0.create(namespace, statement).await
+    }
+
+    async fn replace(
+        &self,
+        stored: &StoredStatement,
+        statement: &Statement,
+    ) -> Result<StoredStatement, LedgerError> {
+        self.0.replace(stored, statement).await
+    }
+
+    async fn remove(&self, stored: &StoredStatement) -> Result<(), LedgerError> {
+        self.0.remove(stored).await
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_whose_statements_cannot_be_read_is_told_and_keeps_no_other_from_its_books() {
+    let ledger = Arc::new(MemoryLedger::default());
+    fill(ledger.as_ref(), "one").await;
+    let roster = Roster::default();
+    let other = ObjectKey::new("refused", "two");
+    let reason = |product: &ObjectKey| roster.of(product)?.bookkeeping.map(|finding| finding.reason);
+
+    let clerk_of = |refused| clerk(&ledger, Arc::new(Refused(MemoryStatements::default(), refused)));
+    assert!(!clerk_of(Some("refused")).pass(vec![product("one"), other.clone()], &roster).await);
+    assert_eq!(history(&ledger, "one").await.len(), 72);
+    assert_eq!((reason(&product("one")), reason(&other)), (None, Some("LedgerUnavailable")));
+
+    assert!(!clerk_of(None).pass(vec![product("one"), other.clone()], &roster).await);
+    assert_eq!(reason(&product("one")), Some("LedgerUnavailable"), "and not only in the log");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
 mod plan;
 mod rollup;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -180,11 +182,20 @@ impl StoredStatement {
     }
 }
 
+/// What a look at the statements has shown. A namespace that cannot be read hides no other.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shelf {
+    /// Oldest first within a product.
+    pub statements: Vec<StoredStatement>,
+    /// Namespaces that could not be read, and why: nothing may be concluded about their products.
+    pub unread: BTreeMap<String, LedgerError>,
+}
+
 /// The durable statements. Like the ledger: created only if the name is free, changed only from the version that was read.
 #[async_trait]
 pub trait Statements: Send + Sync {
-    /// All statements of the namespaces in care, oldest first within a product.
-    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError>;
+    /// All statements of the namespaces in care; an error if none of these can be read.
+    async fn all(&self) -> Result<Shelf, LedgerError>;
 
     /// Creates one; [`LedgerError::Stale`] if there is one of its name.
     async fn create(&self, namespace: &str, statement: &Statement) -> Result<StoredStatement, LedgerError>;

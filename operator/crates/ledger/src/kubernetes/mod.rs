@@ -7,8 +7,9 @@ mod checkpoint;
 mod report;
 mod statement;
 
-use std::{error::Error as _, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
+use futures::future::join_all;
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
@@ -70,6 +71,41 @@ impl Scope {
                 .collect(),
         }
     }
+
+    /// What all namespaces in care hold. One that cannot be read hides no other; if none can, that is the answer.
+    async fn look(
+        &self,
+        client: &Client,
+        resource: &ApiResource,
+        selector: &str,
+    ) -> Result<Listing, LedgerError> {
+        let apis = self.apis(client, resource);
+        let lists = join_all(apis.iter().map(|api| list(api, selector))).await;
+        let (mut listing, mut is_any_read) = (Listing::default(), false);
+        for (namespace, listed) in self.namespaces().into_iter().zip(lists) {
+            match (listed, namespace) {
+                (Ok(objects), _) => {
+                    is_any_read = true;
+                    listing.objects.extend(objects);
+                }
+                (Err(error), Some(namespace)) => {
+                    listing.unread.insert(namespace.to_owned(), error);
+                }
+                (Err(error), None) => return Err(error),
+            }
+        }
+        match listing.unread.values().next() {
+            Some(error) if !is_any_read => Err(error.clone()),
+            _ => Ok(listing),
+        }
+    }
+}
+
+/// Objects of several namespaces, and those that could not be read.
+#[derive(Default)]
+struct Listing {
+    objects: Vec<Object>,
+    unread: BTreeMap<String, LedgerError>,
 }
 
 async fn list(api: &Api<Object>, selector: &str) -> Result<Vec<Object>, LedgerError> {

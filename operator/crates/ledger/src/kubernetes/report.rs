@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
@@ -215,27 +214,10 @@ impl Ledger for KubernetesLedger {
 
     async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
         let selector = format!("{PRODUCT_LABEL},{PHASE_LABEL} notin ({})", Phase::Settled.as_str());
-        let namespaces = self.scope.namespaces();
-        let apis = self.scopes();
-        let lists = join_all(apis.iter().map(|api| list(api, &selector))).await;
-        let mut scan = Scan::default();
-        let mut is_any_read = false;
-        for (namespace, listed) in namespaces.iter().zip(lists) {
-            match (listed, namespace) {
-                (Ok(objects), _) => {
-                    is_any_read = true;
-                    objects.iter().for_each(|object| sort_in(&mut scan, object));
-                }
-                (Err(error), Some(namespace)) => {
-                    scan.unread.insert((*namespace).to_owned(), error);
-                }
-                (Err(error), None) => return Err(error),
-            }
-        }
-        match scan.unread.values().next() {
-            Some(error) if !is_any_read => return Err(error.clone()),
-            _ => {}
-        }
+        let resource = resource("UsageReport", "usagereports");
+        let listing = self.scope.look(&self.client, &resource, &selector).await?;
+        let mut scan = Scan { unread: listing.unread, ..Scan::default() };
+        listing.objects.iter().for_each(|object| sort_in(&mut scan, object));
         scan.open.sort_by_key(|entry| (entry.report.deadline(), entry.key()));
         Ok(scan)
     }

@@ -10,7 +10,7 @@ use tollkeeper_core::{
     identity::ObjectKey,
     ledger::LedgerError,
     proof,
-    statement::{Statement, Statements, StoredStatement},
+    statement::{Shelf, Statement, Statements, StoredStatement},
 };
 
 use super::{
@@ -61,17 +61,19 @@ fn stored(object: &Object) -> Result<StoredStatement, LedgerError> {
 
 #[async_trait]
 impl Statements for KubernetesStatements {
-    async fn all(&self) -> Result<Vec<StoredStatement>, LedgerError> {
-        let mut all = Vec::new();
-        for object in self.list().await? {
-            match stored(&object) {
-                Ok(statement) => all.push(statement),
+    async fn all(&self) -> Result<Shelf, LedgerError> {
+        let resource = resource("UsageStatement", "usagestatements");
+        let listing = self.scope.look(&self.client, &resource, "").await?;
+        let mut shelf = Shelf { unread: listing.unread, ..Shelf::default() };
+        for object in &listing.objects {
+            match stored(object) {
+                Ok(statement) => shelf.statements.push(statement),
                 // Its name is taken, so nothing is written in its place, and nothing of its month is pruned.
                 Err(error) => tracing::error!(reason = error.reason(), %error, "a statement is left alone"),
             }
         }
-        all.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
-        Ok(all)
+        shelf.statements.sort_by_key(|stored| (stored.product(), stored.statement.body.month));
+        Ok(shelf)
     }
 
     async fn create(&self, namespace: &str, statement: &Statement) -> Result<StoredStatement, LedgerError> {
