@@ -132,6 +132,22 @@ impl InvalidBinding {
     }
 }
 
+impl CheckedBinding {
+    /// The product of a binding that cannot be used, and as much of it as it takes to seal what was measured while it could
+    /// be; `None` if its product cannot be told.
+    pub fn measured_before(object: &LicenseBinding) -> Option<(ObjectKey, Binding)> {
+        let key = key_of(&object.metadata).ok()?;
+        let product: ObjectName = object.spec.product_ref.name.parse().ok()?;
+        let binding = Binding {
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            workload: Workload { namespaces: vec![key.namespace.clone()], selector: Selector::default() },
+            tags: TagSet::new(object.spec.tags.clone()).unwrap_or_default(),
+            key: key.clone(),
+        };
+        Some((ObjectKey::new(&key.namespace, product.as_str()), binding))
+    }
+}
+
 impl TryFrom<&LicenseBinding> for CheckedBinding {
     type Error = InvalidBinding;
 

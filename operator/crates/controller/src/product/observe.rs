@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Api, ResourceExt as _};
 use tollkeeper_api::{
-    MarketplaceProduct,
+    LicenseBinding, MarketplaceProduct,
     convert::{CheckedBinding, CheckedProduct, InvalidProduct},
 };
 use tollkeeper_core::{identity::ObjectKey, plugin::Manifest, product::Binding};
@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct ObservedBinding {
     pub(super) binding: Binding,
     pub(super) is_ending: bool,
+    /// Whether it has been measured once.
+    pub(super) has_checkpoint: bool,
     pub(super) created: Option<Time>,
 }
 
@@ -93,16 +95,28 @@ fn bindings(product: &ObjectKey, house: &ProductHouse) -> Vec<ObservedBinding> {
             Seen::Object(object) => Some(object),
             Seen::Undecodable(_) => None,
         })
-        .filter_map(|object| {
-            // A binding that is not usable says so itself.
-            let checked = CheckedBinding::try_from(object.as_ref()).ok()?;
-            (&checked.product == product).then(|| ObservedBinding {
-                binding: checked.binding,
-                is_ending: object.metadata.deletion_timestamp.is_some(),
-                created: object.metadata.creation_timestamp.clone(),
-            })
-        })
+        .filter_map(|object| observed(&object))
+        .filter_map(|(own, observed)| (&own == product).then_some(observed))
         .collect()
+}
+
+/// A binding and its product. One that is not usable says so itself; what was measured of it while it was is still sealed.
+fn observed(object: &LicenseBinding) -> Option<(ObjectKey, ObservedBinding)> {
+    let has_checkpoint = object.status.as_ref().is_some_and(|status| status.checkpoint.is_some());
+    let (product, binding, is_usable) = match CheckedBinding::try_from(object) {
+        Ok(checked) => (checked.product, checked.binding, true),
+        Err(_) => {
+            let (product, binding) = CheckedBinding::measured_before(object).filter(|_| has_checkpoint)?;
+            (product, binding, false)
+        }
+    };
+    let observed = ObservedBinding {
+        binding,
+        is_ending: object.metadata.deletion_timestamp.is_some() || !is_usable,
+        has_checkpoint,
+        created: object.metadata.creation_timestamp.clone(),
+    };
+    Some((product, observed))
 }
 
 /// AWS sees one pod and takes only the first record of a code, dimension and hour: the oldest product of a code has it.
@@ -138,4 +152,34 @@ async fn namespace_uid(namespace: &str, house: &ProductHouse) -> Result<String, 
     let mut namespaces = house.memory.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
     namespaces.insert(namespace.to_owned(), uid.clone());
     Ok(uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_binding_that_cannot_be_used_any_more_is_kept_for_what_was_measured_of_it() {
+        let object = |buyer: serde_json::Value, status: serde_json::Value| -> LicenseBinding {
+            let object = json!({
+                "apiVersion": "tollkeeper.dev/v1alpha1", "kind": "LicenseBinding",
+                "metadata": {"name": "prod", "namespace": "vecdb", "uid": "uid"},
+                "spec": {"productRef": {"name": "vecdb"}, "buyer": buyer}, "status": status,
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let measured =
+            json!({"checkpoint": {"at": "2026-11-21T14:20:00Z", "hour": "2026-11-21T14:00:00Z", "data": ""}});
+        let (product, usable) = observed(&object(json!(null), measured.clone())).unwrap();
+        assert_eq!((product, usable.is_ending), (ObjectKey::new("vecdb", "vecdb"), false));
+        let (product, unusable) = observed(&object(json!({}), measured)).unwrap();
+        assert_eq!((product, unusable.is_ending), (ObjectKey::new("vecdb", "vecdb"), true));
+        assert_eq!(
+            (&unusable.binding.key, &unusable.binding.uid),
+            (&usable.binding.key, &usable.binding.uid)
+        );
+        assert_eq!(observed(&object(json!({}), json!({}))), None, "it was never measured");
+    }
 }

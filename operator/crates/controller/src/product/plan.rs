@@ -47,7 +47,8 @@ pub(super) struct Plan {
 pub(super) fn plan(observed: &Observed) -> Plan {
     let overlapping = overlapping(&observed.bindings);
     let refusal = refusal(observed);
-    let is_meterable = refusal.is_none()
+    let is_sound = refusal.is_none();
+    let is_meterable = is_sound
         && match &observed.plugin {
             Some(Ok(_)) => true,
             // A product whose meter runs goes on with it while its new plugin cannot be used.
@@ -61,7 +62,7 @@ pub(super) fn plan(observed: &Observed) -> Plan {
         // One that overlaps may have been measured before: what is open of it is sealed.
         observed.bindings.iter().map(|one| (one.binding.clone(), is_over(one))).collect()
     });
-    let finalizer = finalizer(observed, metering.is_some());
+    let finalizer = finalizer(observed, metering.is_some(), is_sound);
     let verdicts = match refusal {
         Some(verdict) => vec![Verdict { aspect: crate::conditions::READY, ..verdict }],
         None => verdicts(observed),
@@ -112,13 +113,16 @@ fn refusal(observed: &Observed) -> Option<Verdict> {
     ))
 }
 
-fn finalizer(observed: &Observed, is_metered: bool) -> Finalizer {
+fn finalizer(observed: &Observed, is_metered: bool, is_sound: bool) -> Finalizer {
     let progress = &observed.progress;
-    let is_done = progress.unsettled == 0
+    // Nobody has read it while the plugin cannot be had.
+    let is_unread =
+        |one: &ObservedBinding| one.has_checkpoint && !progress.bindings.contains_key(&one.binding.key);
+    let is_done = progress.is_scanned
+        && progress.unsettled == 0
         && progress.oldest_unsettled.is_none()
         && progress.bindings.values().all(|binding| !binding.has_open_hours)
-        && (!is_metered
-            || observed.bindings.iter().all(|one| progress.bindings.contains_key(&one.binding.key)));
+        && !(is_sound && observed.bindings.iter().any(is_unread));
     let is_over =
         observed.deleted_since.is_some_and(|since| observed.now.duration_since(since) >= LONGEST_FAREWELL);
     match (observed.is_deleted, observed.has_finalizer) {
@@ -253,3 +257,7 @@ fn problem(observed: &Observed) -> Option<Finding> {
         .chain(missed);
     joined(by_reason(all))
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
