@@ -170,6 +170,7 @@ pub(crate) fn sealed(
             config: Digest::of(b"config"),
             ticks: 6,
             missed: 0,
+            earlier: vec![],
         },
         previous: previous.map(SealedReport::link),
     }

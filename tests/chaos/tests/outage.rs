@@ -109,6 +109,7 @@ fn sealed(product: &ObjectKey, hour: BillingHour) -> SealedReport {
             config: digest,
             ticks: 60,
             missed: 0,
+            earlier: vec![],
         },
         previous: None,
     };

@@ -176,7 +176,7 @@ pub struct AllocationRecord {
 /// What a measurement can be repeated from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
 pub struct Evidence {
-    /// Digest of the plugin that measured.
+    /// Digest of the plugin that measured; of the last one if it has changed in the middle of the hour.
     #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
     pub plugin: String,
     /// Digest of the inputs of all ticks.
@@ -189,6 +189,22 @@ pub struct Evidence {
     pub ticks: u32,
     /// Those of them that were missed.
     pub missed: u32,
+    /// What measured earlier parts of the hour, in order: the plugin or its configuration has changed in the middle of it,
+    /// as after a restart of the operator while a new plugin waited for its hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 360))]
+    pub earlier: Vec<ConfiguredPlugin>,
+}
+
+/// A plugin and its configuration.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct ConfiguredPlugin {
+    /// Digest of the plugin.
+    #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
+    pub plugin: String,
+    /// Digest of its configuration.
+    #[schemars(regex(pattern = schema::DIGEST), length(max = 71))]
+    pub config: String,
 }
 
 /// The report before this one.

@@ -24,6 +24,15 @@ pub struct Manifest {
     pub config_schema: String,
 }
 
+/// A plugin and its configuration: what turns inputs into readings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfiguredPlugin {
+    /// Digest of the component.
+    pub plugin: Digest,
+    /// Digest of the configuration.
+    pub config: Digest,
+}
+
 /// What one call of a plugin may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PluginLimits {

@@ -9,7 +9,7 @@ use crate::{
     hour::HOUR_SECONDS,
     identity::{Digest, DimensionName, ObjectKey, ProductCode},
     input::InputDeclaration,
-    plugin::PluginLimits,
+    plugin::{ConfiguredPlugin, PluginLimits},
     tags::TagSet,
     workload::Workload,
 };
@@ -137,6 +137,13 @@ pub struct Meter {
     pub config: Arc<str>,
     /// All that the plugin sees.
     pub inputs: Vec<InputDeclaration>,
+}
+
+impl Meter {
+    /// What its readings rest on besides the inputs.
+    pub fn configured_plugin(&self) -> ConfiguredPlugin {
+        ConfiguredPlugin { plugin: self.plugin.clone(), config: Digest::of(self.config.as_bytes()) }
+    }
 }
 
 /// What a product decided in advance.

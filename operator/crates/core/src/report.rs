@@ -13,6 +13,7 @@ use crate::{
     hour::BillingHour,
     identity::{ClientToken, Digest, DimensionName, ObjectKey, ProductCode},
     metering::{Allocation, MeterUsage},
+    plugin::ConfiguredPlugin,
     quantity::Quantity,
 };
 
@@ -72,7 +73,7 @@ pub struct SealedRecord {
 /// What an hour's numbers rest on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Digest of the plugin's component.
+    /// Digest of the component of the plugin that measured last.
     pub plugin: Digest,
     /// Digest over the inputs of every tick.
     pub inputs: Digest,
@@ -82,6 +83,16 @@ pub struct Evidence {
     pub ticks: u32,
     /// Those of them that were missed.
     pub missed: u32,
+    /// What measured earlier parts of the hour: the plugin or its configuration has changed in the middle of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<ConfiguredPlugin>,
+}
+
+impl Evidence {
+    /// The plugins that measured, in order.
+    pub fn plugins(&self) -> impl Iterator<Item = &Digest> {
+        self.earlier.iter().map(|earlier| &earlier.plugin).chain([&self.plugin])
+    }
 }
 
 /// What is left of a dimension that has no record in the hour, for the next one.

@@ -42,6 +42,7 @@ pub fn report(product: &str, hour: BillingHour, quantity: u32) -> SealedReport {
             config: Digest::of(b"config"),
             ticks: 60,
             missed: 0,
+            earlier: vec![],
         },
         previous: None,
     }

@@ -8,6 +8,7 @@ use tollkeeper_core::{
     hour::BillingHour,
     identity::DimensionName,
     ledger::Entry,
+    plugin::ConfiguredPlugin,
     proof::Material,
     quantity::Quantity,
     report::{SealedRecord, report_name},
@@ -177,13 +178,18 @@ impl Story<'_> {
     fn measuring(&self) -> Vec<(&'static str, String)> {
         let body = &self.entry.report.body;
         let (evidence, record) = (&body.evidence, self.record);
-        let mut steps = vec![
-            (
-                "inputs",
-                format!("{} of {} ticks, {} missed", evidence.inputs, evidence.ticks, evidence.missed),
-            ),
-            ("plugin", format!("{} with the configuration {}", evidence.plugin, evidence.config)),
-        ];
+        let mut steps = vec![(
+            "inputs",
+            format!("{} of {} ticks, {} missed", evidence.inputs, evidence.ticks, evidence.missed),
+        )];
+        let last = ConfiguredPlugin { plugin: evidence.plugin.clone(), config: evidence.config.clone() };
+        steps.extend(
+            evidence
+                .earlier
+                .iter()
+                .chain([&last])
+                .map(|one| ("plugin", format!("{} with the configuration {}", one.plugin, one.config))),
+        );
         match (&self.readings, record.allocations.as_slice()) {
             (Some(readings), _) => steps.extend(readings.iter().map(|seen| ("reading", seen.text()))),
             (None, []) => steps.push((

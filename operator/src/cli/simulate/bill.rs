@@ -112,7 +112,9 @@ fn write_provenance(out: &mut String, simulation: &Simulation) -> std::fmt::Resu
         let body = &entry.report.body;
         let evidence = &body.evidence;
         writeln!(out, "\nWhere the numbers come from, hour {} of {}:", body.hour, entry.product())?;
-        writeln!(out, "  plugin {}", evidence.plugin)?;
+        for plugin in evidence.plugins() {
+            writeln!(out, "  plugin {plugin}")?;
+        }
         writeln!(
             out,
             "  inputs {} over {} ticks, {} missed",

@@ -8,7 +8,7 @@ use tollkeeper_core::{
     hour::BillingHour,
     identity::Digest,
     input::{Collected, Input, InputData, InputObject, SampleGroup},
-    plugin::{PluginFailure, Tick},
+    plugin::{ConfiguredPlugin, PluginFailure, Tick},
     product::{Binding, Product, Rules},
     reading::{LogLevel, LogLine, Measurement},
     recording::{RecordedInput, RecordedProblem, RecordedTick},
@@ -154,7 +154,10 @@ impl Metered {
         }
         let inputs = narrowed(collected, &self.binding);
         let origin = TickOrigin {
-            plugin: plugin.digest.clone(),
+            measured_by: ConfiguredPlugin {
+                plugin: plugin.digest.clone(),
+                ..product.meter.configured_plugin()
+            },
             inputs: digest(&inputs),
             is_complete: collected.problems.is_empty(),
         };

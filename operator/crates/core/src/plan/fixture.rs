@@ -5,7 +5,7 @@ use crate::{
     identity::{Digest, ObjectKey},
     ledger::Entry,
     plan::seal,
-    plugin::PluginLimits,
+    plugin::{ConfiguredPlugin, PluginLimits},
     product::{
         AmbiguousPolicy, Binding, Dimension, Fold, Interval, LatePolicy, Meter, Mode, Policy, Product,
         Rounding,
@@ -65,7 +65,8 @@ pub(crate) fn binding(tags: TagSet) -> Binding {
 }
 
 pub(crate) fn origin() -> TickOrigin {
-    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs"), is_complete: true }
+    let measured_by = ConfiguredPlugin { plugin: Digest::of(b"plugin"), config: Digest::of(b"{}") };
+    TickOrigin { measured_by, inputs: Digest::of(b"inputs"), is_complete: true }
 }
 
 /// Usage of `gb_hours` in the hour, by tag set.

@@ -11,6 +11,7 @@ use crate::{
     allocation::{TaggedUsage, allocate, tagged},
     hour::BillingHour,
     identity::{Digest, DimensionName},
+    plugin::ConfiguredPlugin,
     product::{Binding, Dimension, Fold, Product, Rounding},
     quantity::Quantity,
     report::{
@@ -199,16 +200,20 @@ fn timestamp(observed: &Observed<'_>) -> Timestamp {
 fn evidence(observed: &Observed<'_>) -> Evidence {
     let inputs: Vec<&str> =
         observed.usage.iter().filter_map(|(_, usage)| usage.inputs().map(Digest::as_str)).collect();
+    let measured_by: Vec<ConfiguredPlugin> =
+        observed.usage.iter().flat_map(|(_, usage)| usage.configured_plugins()).collect();
+    let last = measured_by.last().cloned().unwrap_or_else(|| observed.product.meter.configured_plugin());
+    let mut earlier: Vec<ConfiguredPlugin> = Vec::new();
+    for one in measured_by {
+        if one != last && !earlier.contains(&one) {
+            earlier.push(one);
+        }
+    }
     Evidence {
-        plugin: observed
-            .usage
-            .iter()
-            .filter_map(|(_, usage)| usage.plugin())
-            .next_back()
-            .unwrap_or(&observed.product.meter.plugin)
-            .clone(),
+        plugin: last.plugin,
         inputs: Digest::of(inputs.concat().as_bytes()),
-        config: Digest::of(observed.product.meter.config.as_bytes()),
+        config: last.config,
+        earlier,
         ticks: observed.usage.iter().map(|(_, usage)| usage.due()).sum(),
         missed: observed.usage.iter().map(|(_, usage)| usage.missed()).sum(),
     }

@@ -54,6 +54,7 @@ pub(crate) fn sealed(
             config: Digest::of(b"config"),
             ticks: 60,
             missed: 0,
+            earlier: vec![],
         },
         previous: previous.map(SealedReport::link),
     }

@@ -9,6 +9,7 @@ use super::{Series, TickOrigin};
 use crate::{
     hour::HOUR_SECONDS,
     identity::{Digest, DimensionName},
+    plugin::ConfiguredPlugin,
     product::{Dimension, Fold, Interval, Rules},
     quantity::Quantity,
     tags::TagSet,
@@ -24,6 +25,12 @@ pub struct HourUsage {
     missed: u32,
     inputs: Option<Digest>,
     plugin: Option<Digest>,
+    /// Digest of the plugin's configuration; unknown in checkpoints of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    config: Option<Digest>,
+    /// What measured it before, in order: the plugin or its configuration has changed in the middle of the hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<ConfiguredPlugin>,
     /// What was sold when it was measured, as it was then; empty in checkpoints of before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     measured_by: Vec<Dimension>,
@@ -78,9 +85,10 @@ impl HourUsage {
         self.inputs.as_ref()
     }
 
-    /// Digest of the plugin that measured it.
-    pub fn plugin(&self) -> Option<&Digest> {
-        self.plugin.as_ref()
+    /// All that measured it, oldest first; what measured it last comes last.
+    pub fn configured_plugins(&self) -> impl Iterator<Item = ConfiguredPlugin> {
+        let last = self.plugin.clone().zip(self.config.clone());
+        self.earlier.iter().cloned().chain(last.map(|(plugin, config)| ConfiguredPlugin { plugin, config }))
     }
 
     /// The dimensions that it was measured by, each as it was at its first tick: those that were sold at the last tick, and
@@ -117,7 +125,14 @@ impl HourUsage {
     pub(super) fn note_origin(&mut self, origin: &TickOrigin) {
         let before = self.inputs.as_ref().map_or("", Digest::as_str);
         self.inputs = Some(Digest::of(format!("{before}{}", origin.inputs).as_bytes()));
-        self.plugin = Some(origin.plugin.clone());
+        let now = &origin.measured_by;
+        let config = self.config.replace(now.config.clone()).unwrap_or_else(|| now.config.clone());
+        if let Some(plugin) = self.plugin.replace(now.plugin.clone()) {
+            let before = ConfiguredPlugin { plugin, config };
+            if before != *now && !self.earlier.contains(&before) {
+                self.earlier.push(before);
+            }
+        }
     }
 
     fn note_dimension(&mut self, dimension: &Dimension) {

@@ -20,6 +20,7 @@ use self::{
 use crate::{
     hour::BillingHour,
     identity::{Digest, DimensionName},
+    plugin::ConfiguredPlugin,
     product::Rules,
     quantity::Quantity,
     reading::{Measurement, Reading, Value},
@@ -36,8 +37,8 @@ pub(crate) type Series = (DimensionName, TagSet);
 /// What the readings of a tick rest on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TickOrigin {
-    /// Digest of the plugin's component.
-    pub plugin: Digest,
+    /// What ran.
+    pub measured_by: ConfiguredPlugin,
     /// Digest of what the plugin saw.
     pub inputs: Digest,
     /// Whether every input could be read as a whole. Where a pod did not answer, a source that is missing is not

@@ -60,7 +60,8 @@ fn dimension(name: &str, fold: Fold) -> Dimension {
 }
 
 fn origin() -> TickOrigin {
-    TickOrigin { plugin: Digest::of(b"plugin"), inputs: Digest::of(b"inputs"), is_complete: true }
+    let measured_by = ConfiguredPlugin { plugin: Digest::of(b"plugin"), config: Digest::of(b"{}") };
+    TickOrigin { measured_by, inputs: Digest::of(b"inputs"), is_complete: true }
 }
 
 fn gauge(value: &str) -> Reading {
@@ -301,4 +302,22 @@ fn a_checkpoint_of_an_older_version_still_loads_and_has_the_same_usage() {
     assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
     bench.tick(vec![gauge("1")]);
     assert_eq!(bench.tally.hours().next().unwrap().1.measured_by(), bench.dimensions);
+}
+
+#[test]
+fn an_hour_names_every_plugin_and_configuration_that_measured_it() {
+    let configured = |plugin: &str, config: &str| ConfiguredPlugin {
+        plugin: Digest::of(plugin.as_bytes()),
+        config: Digest::of(config.as_bytes()),
+    };
+    let mut bench = Bench::from_minute(0);
+    for (plugin, config) in [("one", "{}"), ("one", "{}"), ("two", "{}"), ("one", "{}"), ("one", "{1}")] {
+        let tick = bench.next();
+        let origin = TickOrigin { measured_by: configured(plugin, config), ..origin() };
+        let rules = Rules { interval: bench.interval, dimensions: &bench.dimensions };
+        bench.tally.commit(tick, rules, &Measurement::default(), &origin);
+    }
+    let (_, hour) = bench.tally.hours().next().unwrap();
+    let named: Vec<ConfiguredPlugin> = hour.configured_plugins().collect();
+    assert_eq!(named, [configured("one", "{}"), configured("two", "{}"), configured("one", "{1}")]);
 }

@@ -21,7 +21,7 @@ use guest::{Guest, Stage};
 use jiff::Timestamp;
 use tollkeeper_core::{
     identity::Digest,
-    plugin::{Plugin, PluginFailure, PluginHost, PluginLimits, Tick},
+    plugin::{ConfiguredPlugin, Plugin, PluginFailure, PluginHost, PluginLimits, Tick},
     product::{Interval, Rules},
     quantity::Quantity,
     reading::{LogLevel, Measurement},
@@ -165,7 +165,8 @@ async fn a_counter_that_falls_is_a_reset_and_never_takes_usage_back() {
         let measured = plugin.measure(tick(at, &state), vec![]).await.unwrap();
         state.clone_from(&measured.state);
         let digest = Digest::of(b"");
-        let origin = TickOrigin { plugin: digest.clone(), inputs: digest, is_complete: true };
+        let measured_by = ConfiguredPlugin { plugin: digest.clone(), config: digest.clone() };
+        let origin = TickOrigin { measured_by, inputs: digest, is_complete: true };
         let at: Timestamp = at.parse().unwrap();
         tally.commit(at, rules, &measured, &origin);
     }

@@ -113,11 +113,12 @@ fn write_evidence(out: &mut String, entry: &Entry) -> fmt::Result {
         "<tr class=\"evidence\"><td colspan=\"8\"><details><summary>evidence: {} ticks, <span class=\"{missed}\">{} missed</span></summary>\n<dl>",
         evidence.ticks, evidence.missed
     )?;
+    let plugins: Vec<&str> = evidence.plugins().map(tollkeeper_core::identity::Digest::as_str).collect();
     let previous = body.previous.as_ref().map(|link| format!("{} {}", link.name, link.hash));
     for (name, value) in [
         ("report", entry.report.name()),
         ("time told to AWS", body.timestamp.to_string()),
-        ("plugin", evidence.plugin.to_string()),
+        ("plugin", plugins.join(", then ")),
         ("inputs", evidence.inputs.to_string()),
         ("configuration", evidence.config.to_string()),
         ("report before", previous.unwrap_or_else(|| "none, this is the first".to_owned())),

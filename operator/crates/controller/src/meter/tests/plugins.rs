@@ -126,3 +126,21 @@ async fn a_changed_specification_ends_a_quarantine_and_a_changed_binding_does_no
     bench.at("15:20", 110).await;
     assert!(bench.meter.findings().missed.is_empty());
 }
+
+#[tokio::test]
+async fn an_hour_in_which_a_restart_lets_a_new_plugin_in_names_both() {
+    let mut bench = Bench::new();
+    bench.at("14:00", 100).await;
+    bench.at("14:10", 103).await;
+    bench.meter.save(&bench.house).await;
+    let new = Digest::of(b"two");
+    let plugin = LoadedPlugin { digest: new.clone(), plugin: bench.plugin.clone() };
+    bench.meter = Meter::new(product(), plugin);
+    bench.meter.set_bindings(vec![(binding(), false)], bench.clock.now());
+    for time in ["14:20", "14:30", "14:40", "14:50", "15:00", "15:05"] {
+        bench.at(time, 107).await;
+    }
+    assert_eq!(bench.sealed().await, 7, "its counters go on where they were");
+    let evidence = bench.reports().await.remove(0).report.body.evidence;
+    assert_eq!(evidence.plugins().collect::<Vec<_>>(), [&Digest::of(b"one"), &new]);
+}
