@@ -28,8 +28,6 @@ pub struct ProductProgress {
     pub bindings: BTreeMap<ObjectKey, Progress>,
     /// Bindings that are not metered because an older one means the same workload, and that one.
     pub overlapping: BTreeMap<ObjectKey, ObjectKey>,
-    /// Whether its reports have been read since this process leads: until then nothing is known of them.
-    pub is_scanned: bool,
     /// The last hour of which every record has its final place.
     pub last_settled: Option<BillingHour>,
     /// The oldest hour with a record that has not.

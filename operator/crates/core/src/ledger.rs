@@ -68,9 +68,12 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// That a namespace was read, or why it was not.
-    pub fn check(&self, namespace: &str) -> Result<(), LedgerError> {
-        self.unread.get(namespace).cloned().map_or(Ok(()), Err)
+    /// The open reports of a product, or why its namespace could not be read.
+    pub fn of(&self, product: &ObjectKey) -> Result<impl Iterator<Item = &Entry>, LedgerError> {
+        match self.unread.get(&product.namespace) {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.open.iter().filter(move |entry| entry.product() == *product)),
+        }
     }
 }
 

@@ -122,6 +122,7 @@ async fn work(
         host: Arc::new(parts.plugins.clone()),
         artifacts: Arc::new(run.artifacts()?),
         meters: meters.clone(),
+        ledger: ledger.clone(),
         roster: parts.roster.clone(),
         events: parts.events.clone(),
         memory: Memory::default(),

@@ -268,8 +268,7 @@ async fn unsettled(
 ) -> Result<BTreeSet<BillingHour>, ObserveError> {
     let Some(product) = product else { return Ok(BTreeSet::new()) };
     let scan = house.ledger.scan_unsettled().await.map_err(ObserveError::Ledger)?;
-    scan.check(&product.key.namespace).map_err(ObserveError::Ledger)?;
-    let ours = scan.open.into_iter().filter(|entry| entry.product() == product.key);
+    let ours = scan.of(&product.key).map_err(ObserveError::Ledger)?;
     Ok(ours.map(|entry| entry.report.body.hour).collect())
 }
 

@@ -295,10 +295,8 @@ impl Meter {
     async fn lookback(&self, house: &House, hour: BillingHour) -> Result<BillingHour, LedgerError> {
         let usual = BillingHour::of(hour.start() - LATE_LOOKBACK);
         let scan = house.ledger.scan_unsettled().await?;
-        scan.check(&self.product.key.namespace)?;
-        let expired = scan.open.iter().filter(|entry| {
-            entry.product() == self.product.key
-                && entry.settlement.records.iter().any(|record| record.state == RecordState::Expired)
+        let expired = scan.of(&self.product.key)?.filter(|entry| {
+            entry.settlement.records.iter().any(|record| record.state == RecordState::Expired)
         });
         Ok(expired.map(|entry| entry.report.body.hour).min().map_or(usual, |oldest| oldest.min(usual)))
     }

@@ -17,7 +17,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
-use tollkeeper_core::{artifact::Artifacts, clock::Clock, identity::ObjectKey, plugin::PluginHost};
+use tollkeeper_core::{
+    artifact::Artifacts, clock::Clock, identity::ObjectKey, ledger::Ledger, plugin::PluginHost,
+};
 
 use crate::{calls::CallError, events::Events, meter::Meters, roster::Roster, watch::Watched, work::Next};
 
@@ -37,6 +39,8 @@ pub struct ProductHouse {
     pub bindings: Arc<Watched<LicenseBinding>>,
     /// Loads plugins.
     pub host: Arc<dyn PluginHost>,
+    /// The reports.
+    pub ledger: Arc<dyn Ledger>,
     /// Takes plugins from registries.
     pub artifacts: Arc<dyn Artifacts>,
     /// The meters of this process.

@@ -41,6 +41,8 @@ pub(super) struct Observed {
     pub(super) rival: Option<ObjectKey>,
     pub(super) cluster: String,
     pub(super) progress: ProductProgress,
+    /// Whether records of it have no outcome yet; read only if it waits to be let go.
+    pub(super) is_owed: bool,
     pub(super) blocked: Option<Finding>,
     pub(super) is_deleted: bool,
     pub(super) has_finalizer: bool,
@@ -60,6 +62,9 @@ pub(super) async fn observe(key: &ObjectKey, house: &ProductHouse) -> Result<Opt
     };
     let now = house.clock.now();
     let is_deleted = object.metadata.deletion_timestamp.is_some();
+    let has_finalizer = object.finalizers().iter().any(|own| own == tollkeeper_api::SETTLE_FINALIZER);
+    // Before the ledger: what the meter has sealed by now, the ledger shows.
+    let progress = house.roster.of(key).unwrap_or_default();
     Ok(Some(Observed {
         key: key.clone(),
         manifest: plugin
@@ -70,15 +75,26 @@ pub(super) async fn observe(key: &ObjectKey, house: &ProductHouse) -> Result<Opt
         bindings: bindings(key, house),
         rival: rival(key, &object, house),
         cluster: namespace_uid(&key.namespace, house).await?,
-        progress: house.roster.of(key).unwrap_or_default(),
+        is_owed: is_deleted && has_finalizer && is_owed(key, house).await,
+        progress,
         blocked: house.roster.blocked(),
-        has_finalizer: object.finalizers().iter().any(|own| own == tollkeeper_api::SETTLE_FINALIZER),
+        has_finalizer,
         deleted_since: is_deleted.then(|| first_seen(key, now, house)),
         is_deleted,
         now,
         checked,
         object,
     }))
+}
+
+/// Whether any record has no outcome yet. What cannot be read may be owed.
+async fn is_owed(product: &ObjectKey, house: &ProductHouse) -> bool {
+    let scan = house.ledger.scan_unsettled().await;
+    let is_open = scan.and_then(|scan| Ok(scan.of(product)?.any(|entry| !entry.settlement.is_terminal())));
+    is_open.unwrap_or_else(|error| {
+        tracing::warn!(%product, reason = error.reason(), %error, "nobody knows what is owed for it, so it stays");
+        true
+    })
 }
 
 fn first_seen(key: &ObjectKey, now: Timestamp, house: &ProductHouse) -> Timestamp {

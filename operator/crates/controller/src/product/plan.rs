@@ -118,9 +118,7 @@ fn finalizer(observed: &Observed, is_metered: bool, is_sound: bool) -> Finalizer
     // Nobody has read it while the plugin cannot be had.
     let is_unread =
         |one: &ObservedBinding| one.has_checkpoint && !progress.bindings.contains_key(&one.binding.key);
-    let is_done = progress.is_scanned
-        && progress.unsettled == 0
-        && progress.oldest_unsettled.is_none()
+    let is_done = !observed.is_owed
         && progress.bindings.values().all(|binding| !binding.has_open_hours)
         && !(is_sound && observed.bindings.iter().any(is_unread));
     let is_over =

@@ -2,10 +2,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
-use tollkeeper_core::{
-    hour::BillingHour,
-    workload::{Selector, Workload},
-};
+use tollkeeper_core::workload::{Selector, Workload};
 
 use super::*;
 use crate::{meter::Progress, roster::ProductProgress};
@@ -55,10 +52,10 @@ fn departing() -> Observed {
         rival: None,
         cluster: "cluster".to_owned(),
         progress: ProductProgress {
-            is_scanned: true,
             bindings: [(ObjectKey::new("vecdb", "prod"), progress)].into(),
             ..ProductProgress::default()
         },
+        is_owed: false,
         blocked: None,
         is_deleted: true,
         has_finalizer: true,
@@ -74,19 +71,16 @@ fn a_deleted_product_goes_when_everything_is_settled() {
 
 #[test]
 fn a_deleted_product_stays_while_anything_is_open_or_nobody_knows_whether_it_is() {
-    let hour: BillingHour = "2026-11-21T13:00:00Z".parse().unwrap();
-    let changes: [(&str, fn(&mut Observed, BillingHour)); 5] = [
-        ("right after a start no report has been read", |observed, _| observed.progress.is_scanned = false),
-        ("a record has no outcome", |observed, _| observed.progress.unsettled = 1),
-        ("a record waits for a person", |observed, hour| observed.progress.oldest_unsettled = Some(hour)),
-        ("an hour is not sealed", |observed, _| {
+    let changes: [(&str, fn(&mut Observed)); 3] = [
+        ("a record has no outcome", |observed| observed.is_owed = true),
+        ("an hour is not sealed", |observed| {
             observed.progress.bindings.values_mut().for_each(|progress| progress.has_open_hours = true);
         }),
-        ("a checkpoint has not been read", |observed, _| observed.progress.bindings.clear()),
+        ("a checkpoint has not been read", |observed| observed.progress.bindings.clear()),
     ];
     for (why, change) in changes {
         let mut observed = departing();
-        change(&mut observed, hour);
+        change(&mut observed);
         assert_eq!(plan(&observed).finalizer, Finalizer::Keep, "{why}");
         observed.now = now() + LONGEST_FAREWELL;
         assert_eq!(plan(&observed).finalizer, Finalizer::Remove, "{why}, but AWS takes nothing any more");

@@ -92,7 +92,6 @@ pub(super) fn publish(roster: &Roster, settler: &Settler, turn: &Turn, settled: 
                 && progress.oldest_unsettled == oldest
                 && progress.unsettled == unsettled
                 && progress.attention == attention
-                && progress.is_scanned
                 && progress.unread.is_none()
         });
         if is_known {
@@ -103,7 +102,6 @@ pub(super) fn publish(roster: &Roster, settler: &Settler, turn: &Turn, settled: 
             progress.oldest_unsettled = oldest;
             progress.unsettled = unsettled;
             progress.attention = attention;
-            progress.is_scanned = true;
             progress.unread = None;
         });
     }
