@@ -1,7 +1,7 @@
 //! The stage: everything that `tollkeeper run` needs, in a namespace of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{
     Api, ResourceExt as _,
     api::{DynamicObject, PostParams},
@@ -298,6 +298,26 @@ impl Stage {
         })
         .await
         .unwrap()
+    }
+
+    /// Waits until events about a product tell of all of these reasons.
+    pub async fn told(&self, product: &MarketplaceProduct, wanted: &[&str]) {
+        let events: Api<Event> = self.namespace.api();
+        wait_until("an event of every reason", PATIENCE, async || {
+            let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
+            let of_product = |event: &&Event| {
+                event.regarding.as_ref().is_some_and(|about| about.uid == product.metadata.uid)
+            };
+            let reasons: BTreeSet<&str> =
+                all.items.iter().filter(of_product).filter_map(|event| event.reason.as_deref()).collect();
+            if wanted.iter().all(|wanted| reasons.contains(wanted)) {
+                Ok(())
+            } else {
+                Err(format!("{reasons:?}"))
+            }
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits for a condition of an object to have this status and reason.

@@ -2,9 +2,9 @@
 //! reason.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{fs, process::Command};
 
-use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -122,26 +122,7 @@ async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone(
 
     let reasons =
         ["PullUnauthorized", "PullSecretNotFound", "SignatureMissing", "SignatureInvalid", "Loaded"];
-    told(&stage, &product, &reasons).await;
-}
-
-/// Waits until events tell of all of these reasons.
-async fn told(stage: &Stage, product: &MarketplaceProduct, wanted: &[&str]) {
-    let events: Api<Event> = stage.namespace.api();
-    wait_until("an event of every reason", PATIENCE, async || {
-        let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
-        let of_product =
-            |event: &&Event| event.regarding.as_ref().is_some_and(|about| about.uid == product.metadata.uid);
-        let reasons: BTreeSet<&str> =
-            all.items.iter().filter(of_product).filter_map(|event| event.reason.as_deref()).collect();
-        if wanted.iter().all(|wanted| reasons.contains(wanted)) {
-            Ok(())
-        } else {
-            Err(format!("{reasons:?}"))
-        }
-    })
-    .await
-    .unwrap();
+    stage.told(&product, &reasons).await;
 }
 
 #[tokio::test]
@@ -195,7 +176,7 @@ async fn a_plugin_is_metered_once_the_right_identity_has_signed_it() {
     refused("somebody@example.com of https://token.example.com").await;
     signed_by(issuer, subject).await;
     stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
-    told(&stage, &product, &["SignerMismatch", "Loaded"]).await;
+    stage.told(&product, &["SignerMismatch", "Loaded"]).await;
     let observed = stage.settled(1).await;
     observed.agrees();
     let digest = &product.spec.meter.unwrap().plugin.digest;

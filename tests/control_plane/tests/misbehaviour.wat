@@ -1,0 +1,10 @@
+;; A counter that shows a tick's time of day as HHMM. At the hours 15 and 16 it does what the test puts at `(misbehave)`.
+(func (export "tollkeeper:meter/meter@0.1.0#measure") (type $measure)
+  (local $hour i32)
+  (local.set $hour (i32.load16_u offset=11 (local.get 0)))
+  (if (i32.or (i32.eq (local.get $hour) (i32.const 0x3531)) (i32.eq (local.get $hour) (i32.const 0x3631)))
+    (then (misbehave)))
+  (i32.store16 offset=0 (i32.const 256) (local.get $hour))
+  (i32.store16 offset=2 (i32.const 256) (i32.load16_u offset=14 (local.get 0)))
+  (call $reading (i32.const 0) (i32.const 0) (i32.const 256) (i32.const 4))
+  (call $outcome (i32.const 1) (i32.const 0) (i32.const 0)))
