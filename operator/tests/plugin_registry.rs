@@ -235,3 +235,19 @@ async fn wrong_usage_ends_with_two() {
         assert_eq!(bench.command(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[tokio::test]
+async fn an_artifact_of_the_older_layout_is_signed_inspected_and_carried_alike() {
+    let bench = Bench::open().await;
+    let (reference, copy) = (bench.reference("meter:old"), bench.reference("meter:copy"));
+    bench.registry.publish_as_of_old("meter", "old", &fs::read(component()).unwrap()).await.unwrap();
+    let inspected = bench.json(&["inspect", &reference]);
+    assert_eq!(inspected["digest"], bench.json(&["inspect", "meter.wasm"])["digest"]);
+    assert_eq!(inspected["manifest"]["name"], "vecdb");
+    assert!(bench.command(&["keygen", "own"]).output().unwrap().status.success());
+    bench.json(&["sign", &reference, "--key", "own.key"]);
+    bench.json(&["pull", &reference, "old.tar", "--key", "own.pub"]);
+    assert_eq!(bench.json(&["push", "old.tar", &copy])["manifest"], inspected["artifact"]["manifest"]);
+    bench.json(&["pull", &copy, "copy.wasm", "--key", "own.pub"]);
+    assert_eq!(fs::read(bench.at("copy.wasm")).unwrap(), fs::read(component()).unwrap());
+}

@@ -125,6 +125,39 @@ async fn what_stands_in_the_way_of_a_plugin_is_said_and_noticed_when_it_is_gone(
     stage.told(&product, &reasons).await;
 }
 
+/// Tokens of ECR last twelve hours, and whatever renews them writes the Secret anew.
+#[tokio::test]
+async fn a_token_that_is_renewed_in_its_secret_is_taken_without_a_restart() {
+    let shop = Shop::open().await;
+    let component = fs::read(repository().join("plugins/examples/vecdb/vecdb.wasm")).unwrap();
+    shop.registry.publish_as_of_old("vecdb/older", "1", &component).await.unwrap();
+    let stage = Stage::at("renewed", "2026-11-21T13:55:00Z").await;
+    let host = shop.registry.host();
+    let docker_config = |password: &str| {
+        let entry = json!({"username": Registry::USER, "password": password});
+        json!({"stringData": {".dockercfg": json!({host: entry}).to_string()}})
+    };
+    let mut secret = docker_config("expired");
+    secret["metadata"] = json!({"name": "vendor"});
+    secret["type"] = json!("kubernetes.io/dockercfg");
+    stage.create(&serde_json::from_value::<Secret>(secret).unwrap()).await;
+    let source = json!({"oci": format!("{host}/vecdb/older:1")});
+    let plugin = json!({"source": source, "pullSecrets": [{"name": "vendor"}]});
+    let product = stage.create(&from_registry(&stage.product("vecdb", CODE, 9), &plugin)).await;
+    let mut operator = stage.start_operator();
+    let refused =
+        stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("False", "PullUnauthorized")).await;
+    let sentence = refused["message"].as_str().unwrap();
+    assert!(sentence.contains(host) && !sentence.contains("expired"), "{sentence}");
+
+    let secrets: Api<Secret> = stage.namespace.api();
+    let renewed = Patch::Merge(docker_config(Registry::PASSWORD));
+    secrets.patch("vendor", &PatchParams::default(), &renewed).await.unwrap();
+    stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
+    stage.told(&product, &["PullUnauthorized", "Loaded"]).await;
+    assert!(operator.ended().is_none(), "it is the same process");
+}
+
 #[tokio::test]
 async fn a_plugin_is_metered_once_the_right_identity_has_signed_it() {
     let (issuer, subject) = ("https://token.example.com", "release@example.com");

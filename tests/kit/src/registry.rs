@@ -118,17 +118,17 @@ impl Registry {
     pub async fn attach(&self, repository: &str, manifest: &str, bundles: &[String]) -> Result {
         let signed =
             self.ask(Method::GET, &format!("{repository}/manifests/{manifest}"), MANIFEST, "").await?;
-        let subject = described(MANIFEST, &signed);
-        let config = self.upload(repository, "application/vnd.oci.empty.v1+json", "{}").await?;
+        let subject = described(MANIFEST, signed.as_bytes());
+        let config = self.upload(repository, "application/vnd.oci.empty.v1+json", b"{}").await?;
         let mut referrers = Vec::new();
         for bundle in bundles {
-            let layer = self.upload(repository, BUNDLE, bundle).await?;
+            let layer = self.upload(repository, BUNDLE, bundle.as_bytes()).await?;
             let carrier = json!({
                 "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE,
                 "config": config, "layers": [layer], "subject": subject,
             })
             .to_string();
-            let mut own = described(MANIFEST, &carrier);
+            let mut own = described(MANIFEST, carrier.as_bytes());
             let place = format!("{repository}/manifests/{}", digest_of(&own));
             self.ask(Method::PUT, &place, MANIFEST, &carrier).await?;
             own.as_object_mut().map(|own| own.insert("artifactType".to_owned(), BUNDLE.into()));
@@ -139,8 +139,18 @@ impl Registry {
         self.ask(Method::PUT, &place, INDEX, &index).await.map(drop)
     }
 
-    async fn upload(&self, repository: &str, kind: &str, text: &str) -> Result<Value> {
-        let own = described(kind, text);
+    /// Publishes a component as tools did before the CNCF had a layout for Wasm (`wasm-to-oci`, older `oras`).
+    pub async fn publish_as_of_old(&self, repository: &str, tag: &str, component: &[u8]) -> Result {
+        let config = self.upload(repository, "application/vnd.wasm.config.v1+json", b"{}").await?;
+        let layer = self.upload(repository, "application/vnd.wasm.content.layer.v1+wasm", component).await?;
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        let place = format!("{repository}/manifests/{tag}");
+        self.ask(Method::PUT, &place, MANIFEST, &manifest.to_string()).await.map(drop)
+    }
+
+    async fn upload(&self, repository: &str, kind: &str, bytes: &[u8]) -> Result<Value> {
+        let own = described(kind, bytes);
         let begun = self.client.post(format!("{}{repository}/blobs/uploads/", self.url));
         let begun = begun.basic_auth(Self::USER, Some(Self::PASSWORD)).send().await?.error_for_status()?;
         let place = begun.headers().get("location").and_then(|place| place.to_str().ok()).unwrap_or_default();
@@ -149,7 +159,7 @@ impl Registry {
         let put = self.client.put(place);
         let put =
             put.basic_auth(Self::USER, Some(Self::PASSWORD)).header(CONTENT_TYPE, "application/octet-stream");
-        put.body(text.to_owned()).send().await?.error_for_status()?;
+        put.body(bytes.to_owned()).send().await?.error_for_status()?;
         Ok(own)
     }
 
@@ -172,9 +182,9 @@ fn digest_of(described: &Value) -> &str {
     described.get("digest").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn described(kind: &str, text: &str) -> Value {
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(text)));
-    json!({"mediaType": kind, "size": text.len(), "digest": digest})
+fn described(kind: &str, bytes: &[u8]) -> Value {
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+    json!({"mediaType": kind, "size": bytes.len(), "digest": digest})
 }
 
 impl Drop for Registry {

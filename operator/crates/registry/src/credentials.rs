@@ -71,7 +71,7 @@ impl Keyring {
         let entries: BTreeMap<String, Entry> = if value.get("auths").is_some() {
             let config: ConfigJson = serde_json::from_value(value).map_err(|_| malformed())?;
             config.auths.unwrap_or_default()
-        } else if value.as_object().is_some_and(|all| all.values().all(|one| one.get("auth").is_some())) {
+        } else if value.as_object().is_some_and(|all| all.values().all(serde_json::Value::is_object)) {
             serde_json::from_value(value).map_err(|_| malformed())?
         } else {
             return if value.is_object() { Ok(Self::default()) } else { Err(malformed()) };
@@ -211,9 +211,17 @@ mod tests {
 
     #[test]
     fn the_older_file_is_its_entries_alone() {
-        let keyring = Keyring::parse(br#"{"https://a.example.com/v1/": {"auth": "YTpiOmM="}}"#).unwrap();
+        let keyring = Keyring::parse(
+            br#"{"https://a.example.com/v1/": {"auth": "YTpiOmM="}, "b.example.com": {"username": "AWS", "password": "t"}}"#,
+        )
+        .unwrap();
         assert_eq!(keyring.of("a.example.com", "m"), [password("a", "b:c")]);
-        assert!(Keyring::parse(b"{}").unwrap().of("a.example.com", "m").is_empty());
+        assert_eq!(keyring.of("b.example.com", "m"), [password("AWS", "t")]);
+        for nobodys in
+            [&b"{}"[..], br#"{"credsStore": "ecr-login"}"#, br#"{"credHelpers": {"a.example.com": "ecr"}}"#]
+        {
+            assert!(Keyring::parse(nobodys).unwrap().of("a.example.com", "m").is_empty());
+        }
     }
 
     #[test]
