@@ -2,7 +2,7 @@
 //! reason.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{fs, process::Command};
+use std::fs;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tollkeeper_api::MarketplaceProduct;
 use tollkeeper_control_plane::{PATIENCE, Stage, Workload, repository};
-use tollkeeper_kit::{Door, Program, Registry, Sigstore, http_get, wait_until};
+use tollkeeper_kit::{Door, Registry, Sigstore, http_get, wait_until};
 use tollkeeper_registry::{
     Artifact, Description, Keyring, Layout, Reference, Registries, Settings, SigningKey,
 };
@@ -214,66 +214,4 @@ async fn a_plugin_is_metered_once_the_right_identity_has_signed_it() {
     observed.agrees();
     let digest = &product.spec.meter.unwrap().plugin.digest;
     assert_eq!(observed.reports[0]["spec"]["evidence"]["plugin"], json!(digest));
-}
-
-/// The shell commands of a page, one block after the other.
-fn commands(page: &str) -> String {
-    let blocks = page.split("```sh\n").skip(1);
-    blocks.map(|block| block.split("```").next().unwrap()).collect::<Vec<_>>().join("\n")
-}
-
-#[tokio::test]
-async fn every_command_of_the_page_about_registries_works() {
-    let registry = Registry::start(Door { tls: false, users: true }).await.unwrap();
-    let stage = Stage::at("page", "2026-11-21T13:55:00Z").await;
-    stage.create(&stage.product("vecdb", CODE, 9)).await;
-    let _operator = stage.start_operator();
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    fs::copy(repository().join("plugins/examples/vecdb/vecdb.wasm"), at("meter.wasm")).unwrap();
-    fs::write(at("config.json"), registry.docker_config()).unwrap();
-    let admin = fs::read_to_string(stage.namespace.control_plane().kubeconfig()).unwrap();
-    let mut admin: Value = serde_yaml::from_str(&admin).unwrap();
-    admin["contexts"][0]["context"]["namespace"] = json!(stage.namespace.name());
-    fs::write(at("kubeconfig"), admin.to_string()).unwrap();
-
-    let page = fs::read_to_string(repository().join("docs/vendors/registry.md")).unwrap();
-    let theirs = "registry.example.com/vecdb";
-    let script = commands(&page).replace(theirs, &format!("{}/vecdb", registry.host()));
-    assert_ne!(script, commands(&page), "the page names {theirs}");
-    let (tollkeeper, kubectl) = (Program::Tollkeeper.path().unwrap(), Program::Kubectl.path().unwrap());
-    let path = [tollkeeper, kubectl].map(|program| program.parent().unwrap().display().to_string()).join(":");
-    let output = Command::new("bash")
-        .args(["-euxo", "pipefail", "-c", &script])
-        .current_dir(folder.path())
-        .env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap()))
-        .env("KUBECONFIG", at("kubeconfig"))
-        .env("DOCKER_CONFIG", folder.path())
-        .env("TOLLKEEPER_CACHE_DIR", at("compiled"))
-        .env("REGISTRY_USER", Registry::USER)
-        .env("REGISTRY_PASSWORD", Registry::PASSWORD)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-
-    let products: Api<MarketplaceProduct> = stage.namespace.api();
-    let source = products.get("vecdb").await.unwrap().spec.meter.unwrap().plugin.source;
-    assert!(source.oci.is_some_and(|oci| oci.starts_with(registry.host())) && source.file.is_none());
-    let ready = stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("True", "Loaded")).await;
-    wait_until("the product from the registry is loaded", PATIENCE, async || {
-        let product = products.get("vecdb").await.map_err(|error| error.to_string())?;
-        let conditions = product.status.unwrap_or_default().conditions;
-        let ready = conditions.iter().find(|one| one.type_ == "PluginReady");
-        match ready {
-            Some(ready)
-                if ready.observed_generation == product.metadata.generation && ready.status == "True" =>
-            {
-                Ok(())
-            }
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!(ready["message"], "vecdb 1.0.0");
 }
