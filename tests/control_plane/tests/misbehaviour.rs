@@ -147,7 +147,7 @@ async fn plugins_that_turn_bad_are_left_alone_and_cost_nobody_a_tick_or_a_wrong_
         Bad::new("trapping", "PluginTrapped", "unreachable", folder.path()),
         Bad::new("looping", "PluginTimedOut", "(loop $again (br $again))", folder.path()),
     ];
-    let stage = Stage::at("misbehaviour", "2026-11-21T13:25:00Z").await;
+    let stage = Stage::at("misbehaviour", "2026-11-21T12:55:00Z").await;
     let workload = Workload::start(&stage.namespace).await;
     workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
     stage.create(&stage.product("vecdb", "code-vecdb", workload.port())).await;
