@@ -41,13 +41,14 @@ async fn the_page_about_registries_works_with_a_meter_in_python() {
     assert_eq!(every_command_works("python").await, Place::Image);
 }
 
-/// Machine code for all tests of this checkout: a debug build compiles CPython once.
-fn compiled() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+/// Machine code for the verbs and the operator: a debug build compiles CPython once.
+fn compiled(folder: &Path) -> PathBuf {
+    folder.join("compiled")
 }
 
 /// The example that counts nodes, built as its vendor builds it. Rust's is committed.
-fn component(language: &str, to: &Path) {
+fn build(language: &str, folder: &Path) {
+    let to = folder.join("meter.wasm");
     let project = repository().join("plugins/sdk").join(language).join("examples/node-hours");
     if language == "rust" {
         fs::copy(project.join("node-hours.wasm"), to).unwrap();
@@ -55,7 +56,7 @@ fn component(language: &str, to: &Path) {
     }
     let mut build = Command::new(Program::Tollkeeper.path().unwrap());
     build.args(["plugin", "build"]).arg(project).arg("--component").arg(to);
-    let output = build.env("TOLLKEEPER_CACHE_DIR", compiled()).output().unwrap();
+    let output = build.env("TOLLKEEPER_CACHE_DIR", compiled(folder)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -99,7 +100,7 @@ fn run_page(stage: &Stage, registry: &Registry, folder: &Path) {
         .env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap()))
         .env("KUBECONFIG", folder.join("kubeconfig"))
         .env("DOCKER_CONFIG", folder)
-        .env("TOLLKEEPER_CACHE_DIR", compiled())
+        .env("TOLLKEEPER_CACHE_DIR", compiled(folder))
         .env("REGISTRY_USER", Registry::USER)
         .env("REGISTRY_PASSWORD", Registry::PASSWORD)
         .output()
@@ -110,10 +111,10 @@ fn run_page(stage: &Stage, registry: &Registry, folder: &Path) {
 /// Goes through the whole page, and says where the plugin is at its end.
 async fn every_command_works(language: &str) -> Place {
     let folder = tempfile::tempdir().unwrap();
-    component(language, &folder.path().join("meter.wasm"));
+    build(language, folder.path());
     let registry = Registry::start(Door { tls: false, users: true }).await.unwrap();
     let mut stage = Stage::at(&format!("page-{language}"), "2026-11-21T13:55:00Z").await;
-    stage.set("TOLLKEEPER_CACHE_DIR", compiled().display().to_string());
+    stage.set("TOLLKEEPER_CACHE_DIR", compiled(folder.path()).display().to_string());
     stage.create(&product()).await;
     let _operator = stage.start_operator();
     stage.condition("MarketplaceProduct", "vecdb", "PluginReady", ("False", "PluginFileUnreadable")).await;
