@@ -12,20 +12,12 @@ use tollkeeper_core::{
 };
 use tollkeeper_plugin_host::{MAX_COMPONENT, MAXIMA};
 use tollkeeper_registry::{Archive, ArchiveError};
-use wit_component::DecodedWasm;
 
-use super::progress;
+use super::{interfaces::Interfaces, progress};
 use crate::cli::{Failure, workshop};
 
 /// More than any component has, in bytes: enough to say that a file is too large.
 const MAX_FILE: u64 = 64 << 20;
-
-/// What a component imports and exports, by the names of WIT: `package:name/interface@version`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Interfaces {
-    pub(super) imports: Vec<String>,
-    pub(super) exports: Vec<String>,
-}
 
 /// Reads a file that holds a component; a file that is too large is not read.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -65,16 +57,7 @@ pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Decodes the interfaces of a component, without running it.
 pub(super) fn interfaces(bytes: &[u8]) -> Result<Interfaces, Failure> {
-    let decoded = wit_component::decode(bytes)
-        .map_err(|error| Failure::new(format!("this is no WebAssembly component: {error:#}")))?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err(Failure::new("this is a WIT package, not a component; build the plugin first"));
-    };
-    let Some(world) = resolve.worlds.get(world) else { return Ok(Interfaces::default()) };
-    Ok(Interfaces {
-        imports: world.imports.keys().map(|key| resolve.name_world_key(key)).collect(),
-        exports: world.exports.keys().map(|key| resolve.name_world_key(key)).collect(),
-    })
+    Interfaces::of(bytes).map_err(Failure::new)
 }
 
 /// Loads a component as the operator would, and asks it for its manifest. The limits are the largest that a product may ask for:

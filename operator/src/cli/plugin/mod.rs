@@ -6,6 +6,7 @@ mod check;
 pub(super) mod component;
 mod deck;
 mod inspect;
+mod interfaces;
 mod keygen;
 mod language;
 mod new;
