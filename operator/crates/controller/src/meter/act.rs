@@ -57,6 +57,9 @@ impl Meter {
                         metered.tally.doubt_through(rollback.through);
                     }
                     metered.restored = true;
+                    if let Some(recorder) = &self.recorder {
+                        recorder.restored(&self.product.key, &metered.binding, &metered.tally);
+                    }
                     // Written back before anything is sealed: whoever measured before and is still alive finds itself
                     // superseded, and cannot add to an hour that this process is about to seal.
                     metered.unsaved = true;

@@ -5,6 +5,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use tollkeeper_core::{
+    checkpoint::{Checkpoint, Checkpoints},
     clock::Clock,
     hour::BillingHour,
     input::{Collected, Input, InputData, InputDeclaration, Inputs},
@@ -85,6 +86,8 @@ impl Plugin for Reader {
 struct Bench {
     world: Arc<World>,
     house: House,
+    /// The checkpoints as another process sees them.
+    rival: MemoryCheckpoints,
     plugin: Arc<Reader>,
     recorder: Option<Arc<FileRecorder>>,
     folder: tempfile::TempDir,
@@ -107,13 +110,15 @@ impl Bench {
             },
             is_out_of_order: AtomicBool::new(false),
         });
+        let checkpoints = MemoryCheckpoints::default();
+        let rival = checkpoints.of_another_process();
         let house = House {
             cluster: "cluster".into(),
             clock: world.clone(),
             inputs: world.clone(),
             ledger: Arc::new(MemoryLedger::default()),
             marks: Arc::new(KeptMarks::in_memory()),
-            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            checkpoints: Arc::new(checkpoints),
         };
         let folder = tempfile::tempdir().unwrap();
         let mut bench = Self {
@@ -121,6 +126,7 @@ impl Bench {
             recorder: None,
             world,
             house,
+            rival,
             plugin,
             folder,
         };
@@ -136,6 +142,12 @@ impl Bench {
         self.meter.record(recorder.clone());
         self.meter.set_bindings(vec![(binding(), false)], self.world.now());
         self.recorder = Some(recorder);
+    }
+
+    /// Another process writes what it has read, so that the next checkpoint is refused and what is stored is read again.
+    async fn be_superseded(&self) {
+        let Some(tally) = self.rival.load(&binding()).await.unwrap() else { return };
+        self.rival.save(&binding(), &Checkpoint { tally, current: None }).await.unwrap();
     }
 
     async fn at(&mut self, time: &str, total: f64) {
@@ -225,15 +237,30 @@ async fn a_crash_at_any_moment_leaves_recordings_that_are_right_or_none() {
                 bench.start();
             }
         }
-        let replayed = bench.replayed().await;
-        assert_eq!(replayed.len(), 2);
-        for (sealed, again) in &replayed {
-            // An hour whose last tick had run before the crash was sealed from its checkpoint alone.
-            let is_right = again.as_ref().is_none_or(|again| again == sealed);
-            assert!(is_right, "{} after a crash at {crash}", sealed.body.hour);
+        assert_right_or_none(&bench.replayed().await, &format!("after a crash at {crash}"));
+    }
+}
+
+/// An hour whose last tick had run before a checkpoint was read was sealed from the checkpoint alone: it has no recording.
+fn assert_right_or_none(replayed: &[(SealedReport, Option<SealedReport>)], when: &str) {
+    assert_eq!(replayed.len(), 2, "{when}");
+    for (sealed, again) in replayed {
+        assert!(again.as_ref().is_none_or(|again| again == sealed), "{} {when}", sealed.body.hour);
+    }
+    assert!(replayed.iter().any(|(_, again)| again.is_some()), "{when}");
+}
+
+#[tokio::test]
+async fn what_was_recorded_before_a_checkpoint_was_read_again_counts_no_more() {
+    for (superseded_after, moment) in TIMES.iter().enumerate() {
+        let mut bench = Bench::new();
+        for (index, time) in TIMES.iter().enumerate() {
+            bench.at(time, 100.1 + 0.3 * index as f64).await;
+            if index == superseded_after {
+                bench.be_superseded().await;
+            }
         }
-        let recorded = replayed.iter().filter(|(_, again)| again.is_some()).count();
-        assert!(recorded >= 1, "{recorded} after a crash at {crash}");
+        assert_right_or_none(&bench.replayed().await, &format!("superseded at {moment}"));
     }
 }
 

@@ -249,6 +249,9 @@ impl RecordedTick {
 
 /// Where a meter leaves what it saw. It must neither fail nor wait: a recording is a convenience, and a tick is not.
 pub trait Recorder: Send + Sync {
+    /// A binding's checkpoint has been read. What it was before counts no more, and neither does what was recorded of it.
+    fn restored(&self, product: &ObjectKey, binding: &Binding, tally: &Tally);
+
     /// Before a tick runs: the product, and all of its bindings as they are.
     fn before(&self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]);
 

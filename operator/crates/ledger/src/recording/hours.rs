@@ -71,6 +71,16 @@ impl Hour {
 }
 
 impl Hours {
+    /// Gives up the hours that this binding is part of: they are not sealed from what was recorded. The next tick begins them
+    /// anew; one that is sealed before has no recording, as after the restart of a process.
+    pub(super) fn restored(&mut self, product: &ObjectKey, binding: &Binding, tally: &Tally) {
+        if let Some(hours) = self.0.get_mut(product) {
+            hours.retain(|hour, open| {
+                !open.bindings.contains_key(&binding.uid) && tally.hour(*hour).is_none()
+            });
+        }
+    }
+
     /// Every hour that this tick can change: those that are open in a tally, and those between the last tick and this.
     pub(super) fn before(&mut self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]) {
         let present = BillingHour::of(tick);

@@ -6,6 +6,7 @@
 
 mod folder;
 mod hours;
+mod memory;
 
 use std::{
     fs::{File, OpenOptions},
@@ -26,6 +27,7 @@ use tollkeeper_core::{
     usage::Tally,
 };
 
+pub use self::memory::MemoryRecorder;
 use self::{folder::Folder, hours::Hours};
 
 /// A recording that unpacks to more than this was not written here.
@@ -101,6 +103,10 @@ impl Drop for FileRecorder {
 }
 
 impl Recorder for FileRecorder {
+    fn restored(&self, product: &ObjectKey, binding: &Binding, tally: &Tally) {
+        self.hours().restored(product, binding, tally);
+    }
+
     fn before(&self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]) {
         self.hours().before(product, tick, bindings);
     }
@@ -148,10 +154,15 @@ fn parsed<T>(path: &Path, parse: fn(&str) -> Result<T, InvalidRecording>) -> Res
 fn text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_UNPACKED).read_to_end(&mut bytes)?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return String::from_utf8(bytes).map_err(io::Error::other);
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        unpacked(&bytes)
+    } else {
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
+}
+
+fn unpacked(bytes: &[u8]) -> io::Result<String> {
     let mut text = String::new();
-    MultiGzDecoder::new(bytes.as_slice()).take(MAX_UNPACKED).read_to_string(&mut text)?;
+    MultiGzDecoder::new(bytes).take(MAX_UNPACKED).read_to_string(&mut text)?;
     Ok(text)
 }
