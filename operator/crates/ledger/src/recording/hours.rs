@@ -71,12 +71,13 @@ impl Hour {
 }
 
 impl Hours {
-    /// Gives up the hours that this binding is part of: they are not sealed from what was recorded. The next tick begins them
-    /// anew; one that is sealed before has no recording, as after the restart of a process.
+    /// Gives up the hours that this binding is part of or that it has missed ticks of: they are not sealed from what was
+    /// recorded. The next tick begins them anew; one that is sealed before has no recording, as after a process has restarted.
     pub(super) fn restored(&mut self, product: &ObjectKey, binding: &Binding, tally: &Tally) {
         if let Some(hours) = self.0.get_mut(product) {
             hours.retain(|hour, open| {
-                !open.bindings.contains_key(&binding.uid) && tally.hour(*hour).is_none()
+                let is_missed = tally.last_tick().is_some_and(|last| last < hour.end());
+                !open.bindings.contains_key(&binding.uid) && tally.hour(*hour).is_none() && !is_missed
             });
         }
     }
