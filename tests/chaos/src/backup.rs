@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{identity::ObjectKey, ledger::Entry, statement::StoredStatement};
 use tollkeeper_ledger::memory::StoredCheckpoints;
 
-use crate::world::World;
+use crate::{tenant::Tenant, world::World};
 
 /// The store as it was.
 pub(crate) struct Backup {
@@ -14,8 +14,8 @@ pub(crate) struct Backup {
     reports: BTreeMap<ObjectKey, Entry>,
     checkpoints: StoredCheckpoints,
     statements: BTreeMap<ObjectKey, StoredStatement>,
-    /// Reports that had been deleted by then.
-    pruned: Vec<Entry>,
+    /// Reports of each product that had been deleted by then.
+    pruned: [Vec<Entry>; 2],
 }
 
 impl Backup {
@@ -25,7 +25,7 @@ impl Backup {
             reports: world.ledger.backup(),
             checkpoints: world.checkpoints.backup(),
             statements: world.statements.backup(),
-            pruned: world.state().oracle.pruned().to_vec(),
+            pruned: Tenant::BOTH.map(|tenant| world.state().oracle(tenant).pruned().to_vec()),
         }
     }
 
@@ -40,7 +40,14 @@ impl Backup {
             own.any(|(_, (_, tally))| tally.last_success().is_some())
         };
         let lost = world.ledger.backup();
-        world.state().oracle.note_restore(&lost, &self.reports, self.pruned.clone(), has_checkpoint);
+        for (tenant, pruned) in Tenant::BOTH.into_iter().zip(&self.pruned) {
+            let own = |reports: &BTreeMap<ObjectKey, Entry>| -> BTreeMap<ObjectKey, Entry> {
+                let own = reports.iter().filter(|(key, _)| Tenant::of(&key.namespace) == tenant);
+                own.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+            };
+            let (lost, kept) = (own(&lost), own(&self.reports));
+            world.state().oracle(tenant).note_restore(&lost, &kept, pruned.clone(), has_checkpoint);
+        }
         world.ledger.restore(self.reports.clone());
         world.checkpoints.restore(self.checkpoints.clone());
         world.statements.restore(self.statements.clone());

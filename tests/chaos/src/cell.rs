@@ -362,14 +362,22 @@ impl Cell {
         cells.extend(Happening::ALL.map(Self::On));
         cells
     }
-}
 
-impl Cell {
     /// Whether it takes a run of several days to meet it.
     pub fn takes_days(self) -> bool {
         match self {
             Self::At(step, _) => Step::BOOKS.contains(&step),
             Self::On(happening) => matches!(happening, Happening::ApiServerDown(86_400..)),
+        }
+    }
+
+    /// Whether it is the trouble of one product: another one in the same processes must not notice.
+    pub fn is_of_one_product(self) -> bool {
+        use Happening::{BindingGone, CounterReset, DimensionGone, NewPlugin, NewSource};
+        match self {
+            Self::At(_, Deed::Plugin(_) | Deed::Input(_) | Deed::Aws(AwsFault::Named(_)))
+            | Self::On(NewPlugin | DimensionGone | BindingGone | CounterReset | NewSource) => true,
+            Self::At(..) | Self::On(_) => false,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod schedule;
 mod seams;
 pub mod shrink;
 pub mod table;
+mod tenant;
 mod workload;
 mod world;
 

@@ -1,4 +1,4 @@
-//! The defects that other systems have (D1 to D13 of the list that this project was designed against) and two more, put back
+//! The defects that other systems have (D1 to D13 of the list that this project was designed against) and some of our own, put back
 //! one at a time: a harness that does not notice them proves nothing.
 //!
 //! They live at the seams, so that no production code has to know of them.
@@ -9,17 +9,22 @@ use std::{
 };
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use tollkeeper_core::{
     clock::Clock as _,
+    hour::BillingHour,
     identity::ClientToken,
+    input::{InputData, InputObject},
     ledger::Entry,
     metering::{MeterUsage, Outcome},
+    plugin::PluginFailure,
+    recording::{RecordedInput, RecordedTick},
     settlement::Settlement,
 };
 use tollkeeper_ledger::marks::KeptMarks;
 use tollkeeper_simulator::Settings;
 
-use crate::{cell::Step, world::World};
+use crate::{cell::Step, tenant::Tenant, world::World};
 
 /// One defect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ValueEnum)]
@@ -54,11 +59,15 @@ pub enum Mutant {
     BackupBelieved,
     /// Another one of ours: reports are deleted although the statement that counts them was not written.
     StatementBelieved,
+    /// What is recorded of a number is not all of it.
+    DigitLost,
+    /// When the plugin of one product fails, another product misses its ticks for the rest of the hour.
+    FailureSpreads,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::NoWriteAhead,
         Self::TimeOfSending,
         Self::StatusIgnored,
@@ -74,6 +83,8 @@ impl Mutant {
         Self::ListingNeeded,
         Self::BackupBelieved,
         Self::StatementBelieved,
+        Self::DigitLost,
+        Self::FailureSpreads,
     ];
 
     /// The invariant that must be found broken: another one would be noticed by accident.
@@ -88,6 +99,8 @@ impl Mutant {
             | Self::FlushBeforeSend
             | Self::ListingNeeded => "I6",
             Self::ExpiredVanishes => "I7",
+            Self::FailureSpreads => "I9",
+            Self::DigitLost => "I10",
         }
     }
 
@@ -142,6 +155,31 @@ impl Mutant {
     /// Whether a statement is believed to be written that is not.
     pub(crate) fn believes_statements(mutant: Option<Self>) -> bool {
         mutant == Some(Self::StatementBelieved)
+    }
+
+    /// Why a product misses a tick although its own plugin is well.
+    pub(crate) fn shared_failure(world: &World, tenant: Tenant, tick: Timestamp) -> Option<PluginFailure> {
+        let is_spread = world.mutant == Some(Self::FailureSpreads)
+            && tenant == Tenant::Neighbour
+            && world.state().failed_in == Some(BillingHour::of(tick));
+        is_spread.then(|| PluginFailure::Internal("another product's".to_owned()))
+    }
+
+    /// What is recorded of a tick.
+    pub(crate) fn recorded(mutant: Option<Self>, tick: RecordedTick) -> RecordedTick {
+        if mutant != Some(Self::DigitLost) {
+            return tick;
+        }
+        let mut collected = tick.collected();
+        for input in &mut collected.inputs {
+            let InputData::Objects(objects) = &mut input.data else { continue };
+            for object in objects {
+                let mut rounded = InputObject::clone(object);
+                rounded.body.pop();
+                *object = rounded.into();
+            }
+        }
+        RecordedTick { inputs: RecordedInput::all(&collected), ..tick }
     }
 
     /// What goes to AWS.

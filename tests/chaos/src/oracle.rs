@@ -3,13 +3,14 @@
 //! It knows the truth (the workload, the store, AWS's books) and nothing of what the processes think.
 
 mod finish;
+mod replay;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
     hour::BillingHour,
-    identity::{ClientToken, ObjectKey},
+    identity::{ClientToken, Digest, ObjectKey},
     ledger::Entry,
     mark::LEDGER_ROLLED_BACK,
     metering::MeterUsage,
@@ -21,6 +22,7 @@ use tollkeeper_core::{
 };
 
 pub(crate) use self::finish::Ending;
+use crate::tenant::Tenant;
 
 /// Calls of one pod that AWS's quota leaves in a second: 95 % of ten, rounded down.
 const CALLS_A_SECOND: usize = 9;
@@ -31,14 +33,28 @@ const LOUD_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// A change of a record's state: from, to.
 pub(crate) type Transition = (RecordState, RecordState);
 
+/// Recent calls of AWS, by pod: those of all products share one quota.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(BTreeMap<String, VecDeque<Timestamp>>);
+
+impl Calls {
+    /// Adds a call. Returns how many there were in the second before it, itself included.
+    pub(crate) fn note(&mut self, pod: &str, now: Timestamp) -> usize {
+        let calls = self.0.entry(pod.to_owned()).or_default();
+        calls.push_back(now);
+        calls.retain(|call| now.duration_since(*call) < SignedDuration::from_secs(1));
+        calls.len()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
+    /// Whose it is: every product has one of its own.
+    tenant: Tenant,
     pub(crate) violations: Vec<String>,
     pub(crate) transitions: BTreeMap<Transition, u64>,
     /// The first request of every token.
     requests: BTreeMap<ClientToken, MeterUsage>,
-    /// Recent calls by pod.
-    calls: BTreeMap<String, VecDeque<Timestamp>>,
     newest_epoch: u64,
     /// Sent again on purpose: the product's policy allows a second charge.
     released: BTreeSet<(String, String)>,
@@ -57,13 +73,22 @@ pub(crate) struct Oracle {
     forgotten: Option<BillingHour>,
     /// Reports that were deleted, as they were then.
     pruned: Vec<Entry>,
+    /// Who has sealed which report.
+    sealed: BTreeSet<(usize, Digest)>,
+    /// Hours that were computed again.
+    pub(crate) replayed: u64,
     /// Since when a record needs a person and nobody says so.
     silent_since: Option<Timestamp>,
 }
 
 impl Oracle {
+    pub(crate) fn of(tenant: Tenant) -> Self {
+        Self { tenant, ..Self::default() }
+    }
+
     pub(crate) fn breach(&mut self, invariant: &str, at: Timestamp, message: &str) {
-        self.violations.push(format!("{invariant} at {at}: {message}"));
+        let whose = if self.tenant == Tenant::Neighbour { "the neighbour: " } else { "" };
+        self.violations.push(format!("{invariant} at {at}: {whose}{message}"));
     }
 
     /// The inputs of a tick are those of this moment.
@@ -152,8 +177,9 @@ impl Oracle {
         &self.pruned
     }
 
-    pub(crate) fn note_seal(&mut self, entry: &Entry, later: &[Entry], now: Timestamp) {
+    pub(crate) fn note_seal(&mut self, entry: &Entry, later: &[Entry], process: usize, now: Timestamp) {
         let report = &entry.report;
+        self.sealed.insert((process, report.hash.clone()));
         if !report.is_intact() {
             self.breach("Chain", now, &format!("{} is sealed with a wrong hash", entry.key()));
         }
@@ -236,12 +262,12 @@ impl Oracle {
             let newest = self.newest_epoch;
             self.breach("I8", now, &format!("{slot} is sent in epoch {epoch}, after a claim of {newest}"));
         }
-        let calls = self.calls.entry(pod.to_owned()).or_default();
-        calls.push_back(now);
-        calls.retain(|call| now.duration_since(*call) < SignedDuration::from_secs(1));
-        let count = calls.len();
-        if count > CALLS_A_SECOND {
-            self.breach("I14", now, &format!("{pod} makes {count} calls in one second"));
+    }
+
+    /// I14: `calls` of this pod within a second, for whatever product.
+    pub(crate) fn note_pace(&mut self, pod: &str, calls: usize, now: Timestamp) {
+        if calls > CALLS_A_SECOND {
+            self.breach("I14", now, &format!("{pod} makes {calls} calls in one second"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! One operator process: the production meter and settler over the seams of chaos.
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,22 +25,25 @@ use tollkeeper_core::{
     mark::Marks,
     pace::Pace,
     plan::submission::Sender,
-    plugin::{Manifest, PluginLimits},
+    plugin::{Manifest, Plugin, PluginLimits},
     product::{Binding, Dimension, Fold, Interval, Meter, Mode, Policy, Product},
+    recording::Recorder,
     statement::Retention,
     tags::TagSet,
     workload::{Selector, Workload as BoundWorkload},
 };
+use tollkeeper_ledger::recording::MemoryRecorder;
 use tollkeeper_simulator::VirtualClock;
 
 use crate::{
     mutant::Mutant,
     schedule::Setting,
     seams::{
-        ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMarks, ChaosMetering, ChaosPlugin, ChaosStatements,
-        Hand, ProcessClock,
+        ChaosCheckpoints, ChaosInputs, ChaosLedger, ChaosMarks, ChaosMetering, ChaosPlugin, ChaosRecorder,
+        ChaosStatements, Hand, PlainPlugin, ProcessClock,
     },
-    workload::{COUNTER, GAUGE, NAMESPACES},
+    tenant::Tenant,
+    workload::{COUNTER, GAUGE},
     world::World,
 };
 
@@ -55,11 +59,19 @@ pub(crate) struct Process {
     pub(crate) term: Arc<ProcessTerm>,
     roster: Arc<Roster>,
     changes: broadcast::Receiver<ObjectKey>,
-    attention: Vec<Finding>,
-    assignment: watch::Sender<Assignment>,
-    /// The meter, the settler, and the clerk.
-    tasks: [Task; 3],
+    /// The first product's, and its neighbour's if there is one.
+    meters: Vec<Assigned>,
+    /// The settler, the clerk, and the meters.
+    tasks: Vec<Task>,
     hand: Hand,
+}
+
+/// What a process does for one product.
+struct Assigned {
+    tenant: Tenant,
+    assignment: watch::Sender<Assignment>,
+    /// What it says about the product's records.
+    attention: Vec<Finding>,
 }
 
 /// One task of a process: polled when its moment has come or something has woken it.
@@ -133,7 +145,7 @@ impl Process {
         let house = House {
             cluster: "cluster".to_owned(),
             clock: clock.clone(),
-            inputs: Arc::new(ChaosInputs(hand.clone())),
+            inputs: Arc::new(ChaosInputs { hand: hand.clone(), tenant: Tenant::First }),
             ledger: ledger.clone(),
             marks: marks.clone(),
             checkpoints: Arc::new(ChaosCheckpoints {
@@ -153,11 +165,22 @@ impl Process {
             term: term.clone(),
         };
         let settler = Settler::new(Sender { pod: Mutant::claimant(world.mutant, pod), epoch });
-        let product = product(&world.schedule.setting, world.state().is_narrow);
-        let policies: Policies = [(product.key.clone(), product.policy)].into_iter().collect();
-        let (assignment, assigned) = watch::channel(assigned(product, &hand, plugin));
+        let setting = &world.schedule.setting;
+        let policy = Policy { ambiguous: setting.ambiguous, late: setting.late };
+        let tenants = world.tenants();
+        let policies: Policies = tenants.iter().map(|tenant| (tenant.key(), policy)).collect();
         let (roster, sealed) = (Arc::new(Roster::default()), Arc::new(Notify::new()));
-        let metering = meter::run(house, roster.clone(), sealed.clone(), None, assigned, stop.clone());
+        let recorder = recorder(world, number);
+        let (mut meters, mut tasks) = (Vec::new(), Vec::new());
+        for tenant in tenants.iter().copied() {
+            let (assignment, assigned) = watch::channel(assigned(tenant, &hand, plugin));
+            let inputs = Arc::new(ChaosInputs { hand: hand.clone(), tenant });
+            let house = House { inputs, ..house.clone() };
+            let (roster, sealed, stop) = (roster.clone(), sealed.clone(), stop.clone());
+            let metering = meter::run(house, roster, sealed, recorder.clone(), assigned, stop);
+            tasks.push(Task::new(metering));
+            meters.push(Assigned { tenant, assignment, attention: vec![] });
+        }
         let settling = {
             let (roster, stop) = (roster.clone(), stop.clone());
             async move { report::run(settler, teller, || policies.clone(), &roster, &sealed, &stop).await }
@@ -170,8 +193,10 @@ impl Process {
                 retention: RETENTION,
             };
             let (roster, stop) = (roster.clone(), stop.clone());
-            async move { statement::run(clerk, || vec![product_key()], &roster, &stop).await }
+            let products: Vec<ObjectKey> = tenants.iter().map(|tenant| tenant.key()).collect();
+            async move { statement::run(clerk, || products.clone(), &roster, &stop).await }
         };
+        tasks.extend([Task::new(settling), Task::new(bookkeeping)]);
         let pod = pod.to_owned();
         Self {
             number,
@@ -181,9 +206,8 @@ impl Process {
             term,
             changes: roster.changes(),
             roster,
-            attention: vec![],
-            assignment,
-            tasks: [Task::new(metering), Task::new(settling), Task::new(bookkeeping)],
+            meters,
+            tasks,
             hand,
         }
     }
@@ -195,8 +219,10 @@ impl Process {
         }
         if !self.changes.is_empty() {
             self.changes = self.changes.resubscribe();
-            self.attention =
-                self.roster.of(&product_key()).map(|progress| progress.attention).unwrap_or_default();
+            for meter in &mut self.meters {
+                let progress = self.roster.of(&meter.tenant.key());
+                meter.attention = progress.map(|progress| progress.attention).unwrap_or_default();
+            }
         }
         self.tasks.iter().all(|task| task.future.is_none())
     }
@@ -211,41 +237,48 @@ impl Process {
         self.suspended_until.or_else(|| self.tasks.iter().filter_map(|task| task.due).min())
     }
 
+    /// Changes what it is to do for the first product: nobody touches the neighbour's.
+    fn reassign(&self, change: impl Fn(&mut Assignment)) {
+        for meter in self.meters.iter().filter(|meter| meter.tenant == Tenant::First) {
+            meter.assignment.send_modify(&change);
+        }
+    }
+
     /// Hands it another plugin.
     pub(crate) fn take_plugin(&self, plugin: u32) {
-        let loaded = loaded(&self.hand, plugin);
-        self.assignment.send_modify(|assignment| assignment.plugin = loaded);
+        let loaded = loaded(Tenant::First, &self.hand, plugin);
+        self.reassign(|assignment| assignment.plugin = loaded.clone());
     }
 
     /// Hands it the product as it is now.
     pub(crate) fn take_product(&self, is_narrow: bool) {
-        let product = product(&self.hand.world.schedule.setting, is_narrow);
-        self.assignment.send_modify(|assignment| assignment.product = product);
+        let product = product(Tenant::First, &self.hand.world.schedule.setting, is_narrow);
+        self.reassign(|assignment| assignment.product = product.clone());
     }
 
     /// Hands it the bindings that can be used now.
     pub(crate) fn take_bindings(&self, is_unbound: bool) {
-        self.assignment.send_modify(|assignment| assignment.bindings = bindings(is_unbound));
+        self.reassign(|assignment| assignment.bindings = bindings(Tenant::First, is_unbound));
     }
 
-    /// What its own guard has found broken.
-    pub(crate) fn breach(&self) -> Option<&str> {
-        let found = self.attention.iter().find(|finding| finding.reason == "InvariantBroken");
+    /// What its own guard has found broken of a product.
+    pub(crate) fn breach(&self, tenant: Tenant) -> Option<&str> {
+        let found = self.attention(tenant).find(|finding| finding.reason == "InvariantBroken");
         found.map(|finding| finding.message.as_str())
     }
 
-    /// Whether it says that a record needs a person.
-    pub(crate) fn is_loud(&self) -> bool {
-        !self.attention.is_empty()
+    /// Whether it says that a record of a product needs a person.
+    pub(crate) fn is_loud(&self, tenant: Tenant) -> bool {
+        self.attention(tenant).next().is_some()
+    }
+
+    fn attention(&self, tenant: Tenant) -> impl Iterator<Item = &Finding> {
+        let own = self.meters.iter().filter(move |meter| meter.tenant == tenant);
+        own.flat_map(|meter| &meter.attention)
     }
 }
 
-/// The one product.
-pub(crate) fn product_key() -> ObjectKey {
-    ObjectKey::new("vecdb", "vecdb")
-}
-
-fn product(setting: &Setting, is_narrow: bool) -> Product {
+fn product(tenant: Tenant, setting: &Setting, is_narrow: bool) -> Product {
     let dimension = |name: &str, fold| {
         let name = name.parse().ok()?;
         Some(Dimension { name, fold, rounding: setting.rounding, zero_records: setting.zero_records })
@@ -253,8 +286,8 @@ fn product(setting: &Setting, is_narrow: bool) -> Product {
     let counter = dimension(COUNTER, Fold::Sum).filter(|_| !is_narrow);
     let dimensions = [dimension(GAUGE, Fold::TimeWeighted), counter];
     Product {
-        key: product_key(),
-        code: code(),
+        key: tenant.key(),
+        code: tenant.code(),
         dimensions: dimensions.into_iter().flatten().collect(),
         meter: Meter {
             interval: interval(setting),
@@ -266,11 +299,6 @@ fn product(setting: &Setting, is_narrow: bool) -> Product {
         policy: Policy { ambiguous: setting.ambiguous, late: setting.late },
         mode: Mode::Live,
     }
-}
-
-#[allow(clippy::expect_used, reason = "a constant")]
-fn code() -> tollkeeper_core::identity::ProductCode {
-    "4pz5x3sgbjnq7t3hb1kqe3v0w".parse().expect("a product code")
 }
 
 #[allow(
@@ -285,30 +313,60 @@ fn digest(plugin: u32) -> Digest {
     Digest::of(&plugin.to_be_bytes())
 }
 
-fn loaded(hand: &Hand, plugin: u32) -> LoadedPlugin {
-    let manifest = Manifest {
+fn manifest(plugin: u32) -> Manifest {
+    Manifest {
         name: "chaos".to_owned(),
         version: plugin.to_string(),
         dimensions: vec![],
         inputs: vec![],
         config_schema: "{}".to_owned(),
-    };
-    LoadedPlugin { digest: digest(plugin), plugin: Arc::new(ChaosPlugin { hand: hand.clone(), manifest }) }
+    }
 }
 
-fn assigned(product: Product, hand: &Hand, plugin: u32) -> Assignment {
+fn loaded(tenant: Tenant, hand: &Hand, plugin: u32) -> LoadedPlugin {
+    let own = ChaosPlugin { hand: hand.clone(), tenant, manifest: manifest(plugin) };
+    LoadedPlugin { digest: digest(plugin), plugin: Arc::new(own) }
+}
+
+/// The first plugin and those that came after it, by their digests, as they are when nothing goes wrong.
+pub(crate) fn plugins(newest: u32) -> BTreeMap<Digest, LoadedPlugin> {
+    let plain = |plugin: u32| {
+        let own: Arc<dyn Plugin> = Arc::new(PlainPlugin(manifest(plugin)));
+        (digest(plugin), LoadedPlugin { digest: digest(plugin), plugin: own })
+    };
+    (0..=newest).map(plain).collect()
+}
+
+/// Where a process leaves what its hours are computed from.
+fn recorder(world: &World, process: usize) -> Option<Arc<dyn Recorder>> {
+    world.schedule.setting.is_recorded.then(|| -> Arc<dyn Recorder> {
+        let own = Arc::new(MemoryRecorder::default());
+        world.state().recorders.push((process, own.clone()));
+        Arc::new(ChaosRecorder { mutant: world.mutant, own })
+    })
+}
+
+/// What a process is to do when it starts: the first product as it is then, and its neighbour as it always is.
+fn assigned(tenant: Tenant, hand: &Hand, plugin: u32) -> Assignment {
+    let (plugin, is_narrow, is_unbound) = match tenant {
+        Tenant::First => {
+            let state = hand.world.state();
+            (plugin, state.is_narrow, state.is_unbound)
+        }
+        Tenant::Neighbour => (0, false, false),
+    };
     Assignment {
         cluster: "cluster".to_owned(),
-        product,
-        plugin: loaded(hand, plugin),
-        bindings: bindings(hand.world.state().is_unbound),
+        product: product(tenant, &hand.world.schedule.setting, is_narrow),
+        plugin: loaded(tenant, hand, plugin),
+        bindings: bindings(tenant, is_unbound),
     }
 }
 
 /// The bindings that can be used.
-fn bindings(is_unbound: bool) -> Vec<(Binding, bool)> {
-    let namespaces =
-        NAMESPACES.iter().copied().filter(|namespace| !is_unbound || *namespace != NAMESPACES[1]);
+fn bindings(tenant: Tenant, is_unbound: bool) -> Vec<(Binding, bool)> {
+    let left = if is_unbound { 1 } else { usize::MAX };
+    let namespaces = tenant.namespaces().iter().copied().take(left);
     let bindings = namespaces.map(|namespace| {
         let workload =
             BoundWorkload { namespaces: vec![namespace.to_owned()], selector: Selector::default() };

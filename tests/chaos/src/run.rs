@@ -3,15 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use tollkeeper_core::{hour::BillingHour, ledger::Entry, quantity::Quantity, settlement::RecordState};
+use tollkeeper_core::{hour::BillingHour, quantity::Quantity, settlement::RecordState};
 
 use crate::{
     backup::{self, Backup},
     cell::{Cell, Happening, Successor},
     mutant::Mutant,
-    oracle::Ending,
     process::Process,
-    schedule::{Fault, Schedule},
+    schedule::{Fault, Neighbour, Schedule},
     world::{Order, World},
 };
 
@@ -34,6 +33,12 @@ pub struct Verdict {
     pub hours: u64,
     /// A line an event, if it was asked for.
     pub trace: Vec<String>,
+    /// Hours that were computed again from what was recorded of them.
+    pub replayed: u64,
+    /// What became of the neighbour, if there is one.
+    pub neighbour: Option<Account>,
+    /// Whether that was compared with what becomes of it when nothing goes wrong.
+    pub is_compared: bool,
     /// What AWS accepted, for comparing two runs.
     pub books: String,
 }
@@ -61,8 +66,20 @@ struct Stage {
     backups: Vec<Backup>,
 }
 
-/// Plays a schedule, with a defect put back if one is named.
+/// Plays a schedule, with a defect put back if one is named; and once more without its faults, if that is to be compared.
 pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
+    let mut verdict = play(schedule, mutant, is_traced);
+    if schedule.setting.neighbour == Neighbour::Compared {
+        let quiet = Schedule { faults: vec![], ..schedule.clone() };
+        let quiet = play(&quiet, mutant, false);
+        verdict.violations.extend(quiet.violations);
+        verdict.is_compared = true;
+        verdict.violations.extend(judge::differences(verdict.neighbour.as_ref(), quiet.neighbour.as_ref()));
+    }
+    verdict
+}
+
+fn play(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
     let world = Arc::new(World::new(schedule, mutant));
     if is_traced {
         world.trace_on();
@@ -120,6 +137,9 @@ fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
 }
 
 mod happen;
+mod judge;
+
+pub use self::judge::Account;
 
 impl Stage {
     /// Whether everything came to a stop before the end.
@@ -244,7 +264,7 @@ impl Stage {
         let mut state = self.world.state();
         if state.is_unbound {
             // It does not know of a binding that cannot be used, so what is open of it is sealed without.
-            state.oracle.note_unknown_binding();
+            state.first.oracle.note_unknown_binding();
         }
         drop(state);
         self.started += 1;
@@ -297,48 +317,45 @@ impl Stage {
         let can_speak = now >= state.api_down_until
             && state.skew.is_zero()
             && self.processes.iter().any(|process| process.suspended_until.is_none());
-        for breach in self.processes.iter().filter_map(Process::breach) {
-            state.oracle.breach("Guard", now, breach);
-        }
-        let is_fine = !state.oracle.is_anything_needed() || !can_speak;
-        let is_said = is_fine || self.processes.iter().any(Process::is_loud);
-        let borne_until = state.oracle.note_loudness(is_said, now)?;
+        let silences = self.world.tenants().iter().filter_map(|tenant| {
+            let oracle = state.oracle(*tenant);
+            for breach in self.processes.iter().filter_map(|process| process.breach(*tenant)) {
+                oracle.breach("Guard", now, breach);
+            }
+            let is_fine = !oracle.is_anything_needed() || !can_speak;
+            let is_said = is_fine || self.processes.iter().any(|process| process.is_loud(*tenant));
+            oracle.note_loudness(is_said, now)
+        });
         // Looked at right after the minute, whatever else happens then.
-        Some(borne_until + SignedDuration::from_nanos(1))
+        silences.min().map(|borne_until| borne_until + SignedDuration::from_nanos(1))
     }
 
-    /// The reports that are there and those that were deleted, oldest first.
-    fn entries(&self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self.world.ledger.backup().into_values().collect();
-        entries.extend_from_slice(self.world.state().oracle.pruned());
-        entries.sort_by_key(|entry| entry.report.body.hour);
-        entries
-    }
-
-    fn verdict(self, hung: bool) -> Verdict {
-        let entries = self.entries();
-        let statements: Vec<_> = self.world.statements.backup().into_values().collect();
+    fn verdict(mut self, hung: bool) -> Verdict {
+        if hung {
+            let now = self.world.now();
+            self.world.state().first.oracle.breach("Hung", now, "nothing waits for anything");
+        }
+        self.replay();
         let books = self.world.aws.lock().view();
-        let now = self.world.now();
+        let neighbour = self.judge(&books);
         let mut state = self.world.state();
         let state = &mut *state;
-        if hung {
-            state.oracle.breach("Hung", now, "nothing waits for anything");
+        let (first, other) = (&mut state.first.oracle, &mut state.neighbour.oracle);
+        let mut violations = std::mem::take(&mut first.violations);
+        violations.append(&mut other.violations);
+        let mut transitions = std::mem::take(&mut first.transitions);
+        for (transition, count) in std::mem::take(&mut other.transitions) {
+            *transitions.entry(transition).or_default() += count;
         }
-        state.oracle.note_end(&Ending {
-            schedule: &self.world.schedule,
-            workload: &state.workload,
-            entries: &entries,
-            statements: &statements,
-            books: &books,
-            now,
-            lost_in_resets: self.lost_in_resets,
-        });
+        let lasted = self.world.now().duration_since(self.world.start);
         Verdict {
-            violations: std::mem::take(&mut state.oracle.violations),
+            violations,
             fired: std::mem::take(&mut state.fired),
-            transitions: std::mem::take(&mut state.oracle.transitions),
-            hours: u64::try_from(now.duration_since(self.world.start).as_hours()).unwrap_or_default(),
+            transitions,
+            replayed: first.replayed + other.replayed,
+            neighbour,
+            is_compared: false,
+            hours: u64::try_from(lasted.as_hours()).unwrap_or_default(),
             trace: std::mem::take(&mut state.trace),
             books: format!("{:?}", books.accepted),
         }

@@ -58,6 +58,25 @@ pub struct Setting {
     pub rounding: Rounding,
     /// Whether hours without usage are reported.
     pub zero_records: bool,
+    /// Whether all that hours are computed from is recorded, so that they can be computed again.
+    #[serde(default)]
+    pub is_recorded: bool,
+    /// Whether a second product is metered by the same processes.
+    #[serde(default)]
+    pub neighbour: Neighbour,
+}
+
+/// A second product in the same processes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum Neighbour {
+    /// There is none.
+    #[default]
+    Nobody,
+    /// There is one, and everything may go wrong.
+    Judged,
+    /// There is one, and only the first product has troubles. The run is played again without any: for the neighbour it must
+    /// be the same.
+    Compared,
 }
 
 /// One run.
@@ -77,6 +96,12 @@ const MOST_FAULTS: u64 = 6;
 /// One schedule in so many lasts for days: ten times as much work, for what happens to reports only when they are old.
 const LONG_ONE_IN: u64 = 50;
 
+/// One schedule in so many records its hours and computes them again.
+const RECORDED_ONE_IN: u64 = 25;
+
+/// One schedule in so many has a neighbour that suffers with the first product, and one a neighbour that must not notice it.
+const NEIGHBOUR_ONE_IN: u64 = 100;
+
 /// Reports are deleted 54 hours after their hour, in the morning: this is two or three such mornings.
 const LONG_HOURS: Range<u32> = 84..120;
 
@@ -90,8 +115,18 @@ impl Schedule {
             return Self::of_days(seed);
         }
         let mut random = Random::new(seed);
-        let setting = setting(&mut random);
-        let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| !cell.takes_days()).collect();
+        let is_recorded = seed % RECORDED_ONE_IN == RECORDED_ONE_IN - 2;
+        let neighbour = match seed % NEIGHBOUR_ONE_IN {
+            33 => Neighbour::Judged,
+            66 => Neighbour::Compared,
+            _ => Neighbour::Nobody,
+        };
+        let setting = Setting { is_recorded, neighbour, ..setting(&mut random) };
+        let mut cells = Cell::all();
+        cells.retain(|cell| match neighbour {
+            Neighbour::Compared => cell.is_of_one_product(),
+            Neighbour::Nobody | Neighbour::Judged => !cell.takes_days(),
+        });
         let count = random.below(MOST_FAULTS) + 1;
         let faults = (0..count).filter_map(|_| random.pick(&cells).copied()).collect::<Vec<_>>().into_iter();
         let faults = faults.map(|cell| fault(cell, &setting, &mut random)).collect();
@@ -118,7 +153,7 @@ impl Schedule {
     /// A schedule with one fault of a cell, and what it takes to get there.
     pub fn around(cell: Cell, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let mut setting = setting(&mut random);
+        let mut setting = Setting { is_recorded: true, ..setting(&mut random) };
         if cell.takes_days() {
             setting.hours = LONG_HOURS.start;
         }
@@ -156,6 +191,8 @@ fn setting(random: &mut Random) -> Setting {
             .copied()
             .unwrap_or(Rounding::Carry),
         zero_records: random.below(3) == 0,
+        is_recorded: false,
+        neighbour: Neighbour::Nobody,
     }
 }
 

@@ -13,6 +13,12 @@ pub struct Table {
     pub runs: u64,
     /// Simulated hours.
     pub hours: u64,
+    /// Hours that were computed again.
+    pub replayed: u64,
+    /// Hours of neighbours that were judged.
+    pub neighbours: u64,
+    /// Those of them that were compared with what they are without the first product's troubles.
+    pub compared: u64,
     /// By cell of the matrix.
     pub fired: BTreeMap<Cell, u64>,
     /// By state before and after.
@@ -24,6 +30,11 @@ impl Table {
     pub fn add(&mut self, verdict: &Verdict) {
         self.runs += 1;
         self.hours += verdict.hours;
+        self.replayed += verdict.replayed;
+        let neighbour = verdict.neighbour.as_ref().map_or(0, |neighbour| neighbour.reports.len());
+        let neighbour = u64::try_from(neighbour).unwrap_or_default();
+        self.neighbours += neighbour;
+        self.compared += if verdict.is_compared { neighbour } else { 0 };
         for cell in &verdict.fired {
             *self.fired.entry(*cell).or_default() += 1;
         }
@@ -36,6 +47,9 @@ impl Table {
     pub fn merge(&mut self, other: &Self) {
         self.runs += other.runs;
         self.hours += other.hours;
+        self.replayed += other.replayed;
+        self.neighbours += other.neighbours;
+        self.compared += other.compared;
         for (cell, count) in &other.fired {
             *self.fired.entry(*cell).or_default() += count;
         }
@@ -60,6 +74,9 @@ impl fmt::Display for Table {
         for ((from, to), count) in &self.transitions {
             writeln!(f, "{count:>10}  {from:?} -> {to:?}")?;
         }
+        writeln!(f, "{:>10}  hours computed again", self.replayed)?;
+        writeln!(f, "{:>10}  hours of a neighbour", self.neighbours)?;
+        writeln!(f, "{:>10}  of them compared with what they are without troubles", self.compared)?;
         write!(f, "{} runs, {} simulated hours", self.runs, self.hours)
     }
 }

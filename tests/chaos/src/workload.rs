@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::quantity::Quantity;
 
-use crate::{random::Random, schedule::Setting};
+use crate::{random::Random, schedule::Setting, tenant::Tenant};
 
 /// The dimension that is a gauge.
 pub(crate) const GAUGE: &str = "gb_hours";
 /// The dimension that is a counter.
 pub(crate) const COUNTER: &str = "requests";
-/// The namespaces of the bindings.
-pub(crate) const NAMESPACES: [&str; 2] = ["blue", "green"];
 
 /// No gauge is ever above this.
 pub(crate) const HIGHEST_GAUGE: Quantity = Quantity::from_units(8);
@@ -37,10 +35,13 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    pub(crate) fn new(setting: &Setting, seed: u64, start: Timestamp) -> Self {
+    pub(crate) fn new(tenant: Tenant, setting: &Setting, seed: u64, start: Timestamp) -> Self {
         let end = start + SignedDuration::from_hours(i64::from(setting.hours));
-        let mut random = Random::new(seed ^ 0x574F_524B);
-        let sources = NAMESPACES.iter().enumerate().map(|(index, namespace)| {
+        let mut random = Random::new(match tenant {
+            Tenant::First => seed ^ 0x574F_524B,
+            Tenant::Neighbour => seed ^ 0x4E45_4947,
+        });
+        let sources = tenant.namespaces().iter().enumerate().map(|(index, namespace)| {
             let micros_a_second = 1_000 + u128::from(random.below(700_000));
             let appears = start - SignedDuration::from_hours(9);
             (format!("source-{index}"), Source { namespace, appears, micros_a_second, resets: vec![] })
@@ -57,9 +58,9 @@ impl Workload {
 
     /// A source appears that counts from zero.
     pub(crate) fn add_a_source(&mut self, now: Timestamp) {
+        let Some(first) = self.sources.values().map(|source| source.namespace).next() else { return };
         let name = format!("source-{}", self.sources.len());
-        let source =
-            Source { namespace: NAMESPACES[0], appears: now, micros_a_second: 250_000, resets: vec![] };
+        let source = Source { namespace: first, appears: now, micros_a_second: 250_000, resets: vec![] };
         self.sources.insert(name, source);
     }
 

@@ -10,19 +10,21 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tollkeeper_core::clock::Clock as _;
+use tollkeeper_core::{clock::Clock as _, hour::BillingHour};
 use tollkeeper_ledger::{
     marks::KeptMarks,
     memory::{MemoryCheckpoints, MemoryLedger, MemoryStatements},
+    recording::MemoryRecorder,
 };
 use tollkeeper_simulator::{Settings, SharedSimulator, Simulator, VirtualClock};
 
 use crate::{
     cell::{Cell, Deed, Step, Successor},
     mutant::Mutant,
-    oracle::Oracle,
+    oracle::{Calls, Oracle},
     random::Random,
-    schedule::{Fault, Schedule},
+    schedule::{Fault, Neighbour, Schedule},
+    tenant::Tenant,
     workload::Workload,
 };
 
@@ -51,8 +53,12 @@ pub(crate) struct World {
 
 /// What changes.
 pub(crate) struct State {
-    pub(crate) workload: Workload,
-    pub(crate) oracle: Oracle,
+    pub(crate) first: Watched,
+    pub(crate) neighbour: Watched,
+    /// Of both.
+    pub(crate) calls: Calls,
+    /// The hour of the last failure of the first product's plugin, for a mutant.
+    pub(crate) failed_in: Option<BillingHour>,
     pub(crate) random: Random,
     /// Effects so far, by kind.
     counts: BTreeMap<Step, u32>,
@@ -73,7 +79,35 @@ pub(crate) struct State {
     pub(crate) skew: SignedDuration,
     /// What has to happen to processes, by their number.
     pub(crate) orders: Vec<(usize, Order)>,
+    /// What the hours of each process were computed from, if that is recorded.
+    pub(crate) recorders: Vec<(usize, Arc<MemoryRecorder>)>,
     pub(crate) trace: Vec<String>,
+}
+
+/// What one product really does, and who judges what becomes of it.
+pub(crate) struct Watched {
+    pub(crate) workload: Workload,
+    pub(crate) oracle: Oracle,
+}
+
+impl Watched {
+    fn new(tenant: Tenant, schedule: &Schedule, start: Timestamp) -> Self {
+        let workload = Workload::new(tenant, &schedule.setting, schedule.seed, start);
+        Self { workload, oracle: Oracle::of(tenant) }
+    }
+}
+
+impl State {
+    pub(crate) fn of(&mut self, tenant: Tenant) -> &mut Watched {
+        match tenant {
+            Tenant::First => &mut self.first,
+            Tenant::Neighbour => &mut self.neighbour,
+        }
+    }
+
+    pub(crate) fn oracle(&mut self, tenant: Tenant) -> &mut Oracle {
+        &mut self.of(tenant).oracle
+    }
 }
 
 /// What becomes of a process in the middle of an effect.
@@ -108,8 +142,10 @@ impl World {
             mutant,
             start,
             state: Mutex::new(State {
-                workload: Workload::new(&schedule.setting, schedule.seed, start),
-                oracle: Oracle::default(),
+                first: Watched::new(Tenant::First, schedule, start),
+                neighbour: Watched::new(Tenant::Neighbour, schedule, start),
+                calls: Calls::default(),
+                failed_in: None,
                 random: Random::new(schedule.seed ^ 0x4C41_5445),
                 counts: BTreeMap::new(),
                 fired: Vec::new(),
@@ -123,6 +159,7 @@ impl World {
                 is_unbound: false,
                 skew: SignedDuration::ZERO,
                 orders: Vec::new(),
+                recorders: Vec::new(),
                 trace: Vec::new(),
             }),
             is_traced: AtomicBool::new(false),
@@ -141,8 +178,19 @@ impl World {
         self.state().skew
     }
 
-    /// Counts an effect and returns what the schedule does to it.
-    pub(crate) fn fate(&self, step: Step) -> Option<Deed> {
+    /// The products that are metered.
+    pub(crate) fn tenants(&self) -> &'static [Tenant] {
+        match self.schedule.setting.neighbour {
+            Neighbour::Nobody => &[Tenant::First],
+            Neighbour::Judged | Neighbour::Compared => &Tenant::BOTH,
+        }
+    }
+
+    /// Counts an effect of the first product and returns what the schedule does to it.
+    pub(crate) fn fate(&self, tenant: Tenant, step: Step) -> Option<Deed> {
+        if tenant != Tenant::First {
+            return None;
+        }
         let mut state = self.state();
         let count = state.counts.entry(step).or_default();
         *count += 1;

@@ -9,7 +9,12 @@
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
 use tollkeeper_chaos::{
-    cell::Cell, mutant::Mutant, run::run, schedule::Schedule, shrink::shrink, table::Table,
+    cell::Cell,
+    mutant::Mutant,
+    run::run,
+    schedule::{Neighbour, Schedule},
+    shrink::shrink,
+    table::Table,
 };
 
 /// Within so many seeds every mutant must be caught; most are by the first.
@@ -33,7 +38,10 @@ fn sweep(seeds: Range<u64>) {
         }
         table.add(&verdict);
     }
-    println!("{} runs, {} simulated hours, no violation", table.runs, table.hours);
+    println!(
+        "{} runs, {} simulated hours, {} computed again, {} of neighbours, no violation",
+        table.runs, table.hours, table.replayed, table.neighbours
+    );
 }
 
 /// Five thousand seeds in ten parts, so that they share the cores of the machine.
@@ -105,6 +113,17 @@ fn schedules_that_once_broke_something_break_nothing_any_more() {
         count += 1;
     }
     assert!(count > 0, "there are regressions to look at");
+}
+
+#[test]
+fn hours_are_computed_again_and_neighbours_are_compared() {
+    let mut table = Table::default();
+    for schedule in (0..200).map(Schedule::of) {
+        if schedule.setting.is_recorded || schedule.setting.neighbour != Neighbour::Nobody {
+            table.add(&run(&schedule, None, false));
+        }
+    }
+    assert!(table.replayed > 0 && table.neighbours > table.compared && table.compared > 0, "{table}");
 }
 
 #[test]

@@ -17,7 +17,8 @@ use super::Oracle;
 use crate::{
     cell::{AwsFault, Cell, Deed, Happening, InputFault, Successor, Takeover},
     schedule::Schedule,
-    workload::{COUNTER, GAUGE, HIGHEST_GAUGE, NAMESPACES, Workload},
+    tenant::Tenant,
+    workload::{COUNTER, GAUGE, HIGHEST_GAUGE, Workload},
 };
 
 /// The end of a run.
@@ -162,10 +163,11 @@ impl Oracle {
         let measured = self.measured(ending, COUNTER);
         let end = ending.workload.end();
         // Until a checkpoint is durable, a new process starts with a new baseline.
-        let durable = NAMESPACES.iter().map(|name| format!("{name}/{name}"));
+        let durable = self.tenant.namespaces().iter().map(|name| format!("{name}/{name}"));
         let durable =
             durable.filter_map(|binding| self.checkpoints.get(&binding)).map(|(first, _)| *first).max();
-        let is_late = ending.schedule.has(|cell| matches!(cell, Cell::At(_, Deed::Input(InputFault::Late))));
+        let is_late = self.tenant == Tenant::First
+            && ending.schedule.has(|cell| matches!(cell, Cell::At(_, Deed::Input(InputFault::Late))));
         let baseline = if is_late {
             // Late inputs of the first tick are a baseline of the tick before.
             first - SignedDuration::from_secs(i64::from(ending.schedule.setting.interval))
@@ -203,7 +205,7 @@ impl Oracle {
 
     /// I6: everything is settled, and as well as its faults allow.
     fn check_settled(&mut self, ending: &Ending<'_>) {
-        let excuses = Excuses::of(ending.schedule);
+        let excuses = Excuses::of(ending.schedule, self.tenant);
         for entry in ending.entries {
             for (record, status) in entry.report.body.records.iter().zip(&entry.settlement.records) {
                 let is_excused = match status.state {
@@ -249,15 +251,19 @@ struct Excuses {
 }
 
 impl Excuses {
-    fn of(schedule: &Schedule) -> Self {
+    fn of(schedule: &Schedule, tenant: Tenant) -> Self {
+        // What happens to the first product is no excuse for what becomes of another one.
+        let has = |is_wanted: &dyn Fn(Cell) -> bool| {
+            schedule.has(|cell| is_wanted(cell) && (tenant == Tenant::First || !cell.is_of_one_product()))
+        };
         let is_long = |happening: Happening| match happening {
             Happening::ApiServerDown(seconds) | Happening::AwsDown(seconds) => seconds >= 3600,
             Happening::ClockAhead | Happening::ClockBehind => true,
             _ => false,
         };
-        let lateness = schedule.has(|cell| matches!(cell, Cell::On(happening) if is_long(happening)))
-            || schedule.has(|cell| matches!(cell, Cell::At(_, Deed::Aws(AwsFault::Named(_)))));
-        let doubt = schedule.has(|cell| match cell {
+        let lateness = has(&|cell| matches!(cell, Cell::On(happening) if is_long(happening)))
+            || has(&|cell| matches!(cell, Cell::At(_, Deed::Aws(AwsFault::Named(_)))));
+        let doubt = has(&|cell| match cell {
             Cell::At(_, Deed::Kill(_, next)) => next == Successor::NewPod,
             Cell::At(_, Deed::Suspend(_, takeover)) => takeover == Takeover::AnotherPod,
             Cell::On(happening) => {
@@ -268,7 +274,7 @@ impl Excuses {
             }
             Cell::At(..) => false,
         });
-        let refusals = schedule.has(|cell| {
+        let refusals = has(&|cell| {
             matches!(
                 cell,
                 Cell::At(_, Deed::Aws(AwsFault::Named(_)))

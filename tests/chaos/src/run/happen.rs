@@ -61,10 +61,10 @@ impl Stage {
             }
             Happening::CounterReset => {
                 let mut state = self.world.state();
-                self.lost_in_resets += state.workload.counted(Timestamp::UNIX_EPOCH, now);
-                state.workload.reset_a_source(now);
+                self.lost_in_resets += state.first.workload.counted(Timestamp::UNIX_EPOCH, now);
+                state.first.workload.reset_a_source(now);
             }
-            Happening::NewSource => self.world.state().workload.add_a_source(now),
+            Happening::NewSource => self.world.state().first.workload.add_a_source(now),
             Happening::Restored(successor) => self.restore(successor, now),
         }
     }

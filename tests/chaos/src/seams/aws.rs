@@ -9,7 +9,7 @@ use tollkeeper_core::{
     clock::Clock as _,
     hour::BillingHour,
     identity::ObjectKey,
-    ledger::Ledger as _,
+    ledger::{Entry, Ledger as _},
     metering::{MeterUsage, Metering, Outcome},
     report::report_name,
 };
@@ -19,7 +19,7 @@ use super::hand::Hand;
 use crate::{
     cell::{AwsFault, Deed, ErrorName, Step},
     mutant::Mutant,
-    process::product_key,
+    tenant::Tenant,
 };
 
 pub(crate) struct ChaosMetering {
@@ -40,6 +40,7 @@ impl ChaosMetering {
         let hour = BillingHour::of(request.timestamp);
         aws.view().accepted.iter().any(|record| {
             record.pod == self.hand.pod
+                && record.product_code == request.product_code.as_str()
                 && record.hour == hour
                 && record.dimension == request.dimension.as_str()
         })
@@ -88,6 +89,16 @@ impl ChaosMetering {
         classify_meter_usage(&reply)
     }
 
+    /// The oracle sees what is sent.
+    fn note(&self, tenant: Tenant, request: &MeterUsage, entry: Option<&Entry>) {
+        let (pod, now) = (&self.hand.pod, self.hand.world.now());
+        let mut state = self.hand.world.state();
+        let calls = state.calls.note(pod, now);
+        let oracle = state.oracle(tenant);
+        oracle.note_pace(pod, calls, now);
+        oracle.note_send(request, entry, (pod, self.hand.epoch), now);
+    }
+
     /// What AWS does to every call at the moment.
     fn standing_fault(&self) -> Option<AwsFault> {
         let now = self.hand.world.now();
@@ -124,18 +135,15 @@ impl Metering for ChaosMetering {
             "p{} ({}) sends {} {} of {}",
             self.hand.process, self.hand.pod, request.quantity, request.dimension, request.timestamp
         ));
-        let name = report_name(&product_key().name, BillingHour::of(request.timestamp));
-        let entry = world.ledger.get(&ObjectKey::new(product_key().namespace, name)).await.ok().flatten();
-        world.state().oracle.note_send(
-            &request,
-            entry.as_ref(),
-            (&self.hand.pod, self.hand.epoch),
-            world.now(),
-        );
+        let tenant = Tenant::of_code(&request.product_code);
+        let product = tenant.key();
+        let name = report_name(&product.name, BillingHour::of(request.timestamp));
+        let entry = world.ledger.get(&ObjectKey::new(product.namespace, name)).await.ok().flatten();
+        self.note(tenant, &request, entry.as_ref());
         if let Some(probe) = Mutant::probe(world, &request) {
             self.aws.meter_usage(&probe).await;
         }
-        let deed = self.hand.begin(Step::Send).await;
+        let deed = self.hand.begin(tenant, Step::Send).await;
         let outcome = self.outcome(&request, deed).await;
         self.hand.end(Step::Send, deed).await;
         let outcome = if deed == Some(Deed::LoseAnswer) {

@@ -9,7 +9,7 @@ use tollkeeper_core::{
 use tollkeeper_ledger::memory::MemoryCheckpoints;
 
 use super::hand::{Hand, Refusals};
-use crate::cell::Step;
+use crate::{cell::Step, tenant::Tenant};
 
 pub(crate) struct ChaosCheckpoints {
     pub(crate) hand: Hand,
@@ -24,17 +24,19 @@ fn unavailable() -> CheckpointError {
 impl Checkpoints for ChaosCheckpoints {
     async fn load(&self, binding: &Binding) -> Result<Option<Tally>, CheckpointError> {
         let refusals = Refusals { unavailable, conflict: None };
-        self.hand.store(Step::Restore, refusals, self.own.load(binding)).await
+        let tenant = Tenant::of(&binding.key.namespace);
+        self.hand.store(tenant, Step::Restore, refusals, self.own.load(binding)).await
     }
 
     async fn save(&self, binding: &Binding, checkpoint: &Checkpoint) -> Result<Saved, CheckpointError> {
+        let tenant = Tenant::of(&binding.key.namespace);
         let conflict = Some(CheckpointError::Superseded(binding.key.clone()));
         let refusals = Refusals { unavailable, conflict };
         self.hand
-            .store(Step::Checkpoint, refusals, async {
+            .store(tenant, Step::Checkpoint, refusals, async {
                 self.own.save(binding, checkpoint).await?;
                 let world = &self.hand.world;
-                world.state().oracle.note_checkpoint(binding, &checkpoint.tally, world.now());
+                world.state().oracle(tenant).note_checkpoint(binding, &checkpoint.tally, world.now());
                 world.trace(format_args!(
                     "p{} checkpoint {} {:?}",
                     self.hand.process,

@@ -10,6 +10,7 @@ use tollkeeper_core::clock::Clock as _;
 
 use crate::{
     cell::{Deed, Moment, Step, Successor, Takeover},
+    tenant::Tenant,
     world::{Order, World},
 };
 
@@ -50,11 +51,11 @@ impl Hand {
     }
 
     /// The first half of an effect. Returns what else the schedule does to it.
-    pub(crate) async fn begin(&self, step: Step) -> Option<Deed> {
+    pub(crate) async fn begin(&self, tenant: Tenant, step: Step) -> Option<Deed> {
         if self.doomed.swap(false, Ordering::Relaxed) {
             self.die(Successor::SamePod).await;
         }
-        let deed = self.world.fate(step);
+        let deed = self.world.fate(tenant, step);
         if !Step::READS.contains(&step) || deed.is_some() {
             self.latency().await;
         }
@@ -88,11 +89,12 @@ impl Hand {
     /// An effect on the store.
     pub(crate) async fn store<T, E>(
         &self,
+        tenant: Tenant,
         step: Step,
         refusals: Refusals<E>,
         effect: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let deed = self.begin(step).await;
+        let deed = self.begin(tenant, step).await;
         if self.world.is_api_down() || deed == Some(Deed::Refuse) {
             return Err((refusals.unavailable)());
         }

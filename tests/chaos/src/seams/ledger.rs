@@ -15,6 +15,7 @@ use super::hand::{Hand, Refusals};
 use crate::{
     cell::{Deed, Step},
     mutant::Mutant,
+    tenant::Tenant,
 };
 
 pub(crate) struct ChaosLedger {
@@ -40,16 +41,17 @@ impl ChaosLedger {
     /// A read of several entries: what is there, or what was there at the last such read.
     async fn read(
         &self,
+        tenant: Tenant,
         step: Step,
         last: &Mutex<Vec<Entry>>,
         read: impl Future<Output = Result<Vec<Entry>, LedgerError>>,
     ) -> Result<Vec<Entry>, LedgerError> {
-        let deed = self.hand.begin(step).await;
+        let deed = self.hand.begin(tenant, step).await;
         if self.hand.world.is_api_down() || deed == Some(Deed::Refuse) {
             return Err(unavailable());
         }
         let found = read.await?;
-        if !self.hand.world.stale.contains(&step) {
+        if tenant != Tenant::First || !self.hand.world.stale.contains(&step) {
             return Ok(found);
         }
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +78,7 @@ impl Ledger for ChaosLedger {
         settlement: &Settlement,
     ) -> Result<Created, LedgerError> {
         let world = &self.hand.world;
+        let tenant = Tenant::of(namespace);
         let conflict = Some(LedgerError::Unavailable("chaos: a conflict".to_owned()));
         let believed = Mutant::believes_sealed(world.mutant).then(|| Entry {
             namespace: namespace.to_owned(),
@@ -85,12 +88,18 @@ impl Ledger for ChaosLedger {
         });
         let created = self
             .hand
-            .store(Step::Seal, Refusals { unavailable, conflict }, async {
+            .store(tenant, Step::Seal, Refusals { unavailable, conflict }, async {
                 let created = world.ledger.create_if_absent(namespace, report, settlement).await?;
+                if let Created::Existing(entry) = &created
+                    && entry.report != *report
+                {
+                    world.state().oracle(tenant).note_other_seal(&entry.report, self.hand.process);
+                }
                 if let Created::New(entry) = &created {
                     world.trace(format_args!("p{} sealed {}", self.hand.process, entry.key()));
                     let history = world.ledger.history(&entry.product(), entry.report.body.hour).await?;
-                    world.state().oracle.note_seal(entry, &history, world.now());
+                    let mut state = world.state();
+                    state.oracle(tenant).note_seal(entry, &history, self.hand.process, world.now());
                 }
                 Ok(created)
             })
@@ -107,9 +116,10 @@ impl Ledger for ChaosLedger {
         if let Some(pretended) = Mutant::swap(world, step, entry, settlement) {
             return Ok(pretended);
         }
+        let tenant = Tenant::of(&entry.namespace);
         let conflict = Some(LedgerError::Stale(entry.key()));
         self.hand
-            .store(step, Refusals { unavailable, conflict }, async {
+            .store(tenant, step, Refusals { unavailable, conflict }, async {
                 let before = world.ledger.get(&entry.key()).await?;
                 let written = world.ledger.compare_and_swap(entry, settlement).await?;
                 if let Some(before) = before {
@@ -122,7 +132,8 @@ impl Ledger for ChaosLedger {
                             ));
                         }
                     }
-                    world.state().oracle.note_swap(&before, &written, self.hand.epoch, world.now());
+                    let mut state = world.state();
+                    state.oracle(tenant).note_swap(&before, &written, self.hand.epoch, world.now());
                 }
                 Ok(written)
             })
@@ -130,18 +141,20 @@ impl Ledger for ChaosLedger {
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Entry>, LedgerError> {
-        self.hand.store(Step::Reread, refusals(), self.hand.world.ledger.get(key)).await
+        self.hand
+            .store(Tenant::of(&key.namespace), Step::Reread, refusals(), self.hand.world.ledger.get(key))
+            .await
     }
 
     async fn scan_unsettled(&self) -> Result<Scan, LedgerError> {
         let scan = async { Ok(self.hand.world.ledger.scan_unsettled().await?.open) };
-        let found = self.read(Step::Scan, &self.last_scan, scan).await?;
+        let found = self.read(Tenant::First, Step::Scan, &self.last_scan, scan).await?;
         Ok(Scan { open: Mutant::scan(&self.hand.world, found), ..Scan::default() })
     }
 
     async fn history(&self, product: &ObjectKey, since: BillingHour) -> Result<Vec<Entry>, LedgerError> {
         let read = self.hand.world.ledger.history(product, since);
-        self.read(Step::History, &self.last_history, read).await
+        self.read(Tenant::of(&product.namespace), Step::History, &self.last_history, read).await
     }
 
     async fn prune(&self, entries: &[Entry]) -> Result<usize, LedgerError> {
@@ -149,15 +162,16 @@ impl Ledger for ChaosLedger {
         let refusals = || Refusals { unavailable, conflict: Some(unavailable()) };
         let mut pruned = 0;
         for entry in entries {
+            let tenant = Tenant::of(&entry.namespace);
             let one = std::slice::from_ref(entry);
             pruned += self
                 .hand
-                .store(Step::Prune, refusals(), async {
+                .store(tenant, Step::Prune, refusals(), async {
                     let count = world.ledger.prune(one).await?;
                     if count > 0 {
                         world.trace(format_args!("p{} pruned {}", self.hand.process, entry.key()));
                         let statements: Vec<_> = world.statements.backup().into_values().collect();
-                        world.state().oracle.note_prune(entry, &statements, world.now());
+                        world.state().oracle(tenant).note_prune(entry, &statements, world.now());
                     }
                     Ok(count)
                 })

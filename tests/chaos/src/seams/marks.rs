@@ -9,7 +9,10 @@ use tollkeeper_core::{
 };
 
 use super::hand::Hand;
-use crate::cell::{Deed, Step};
+use crate::{
+    cell::{Deed, Step},
+    tenant::Tenant,
+};
 
 pub(crate) struct ChaosMarks {
     pub(crate) hand: Hand,
@@ -27,7 +30,7 @@ impl Marks for ChaosMarks {
     }
 
     async fn raise(&self, product: &ObjectKey, note: Note) -> Result<(), MarkError> {
-        let deed = self.hand.begin(Step::Mark).await;
+        let deed = self.hand.begin(Tenant::of(&product.namespace), Step::Mark).await;
         if deed == Some(Deed::Refuse) {
             return Err(unavailable());
         }

@@ -7,6 +7,7 @@ mod hand;
 mod ledger;
 mod marks;
 mod plugin;
+mod recorder;
 mod statements;
 
 pub(crate) use self::{
@@ -16,6 +17,7 @@ pub(crate) use self::{
     hand::Hand,
     ledger::ChaosLedger,
     marks::ChaosMarks,
-    plugin::{ChaosInputs, ChaosPlugin},
+    plugin::{ChaosInputs, ChaosPlugin, PlainPlugin},
+    recorder::ChaosRecorder,
     statements::ChaosStatements,
 };

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tollkeeper_core::{
+    hour::BillingHour,
     input::{Collected, Input, InputData, InputDeclaration, InputObject, Inputs, Problem},
     plugin::{Manifest, Plugin, PluginFailure, Tick},
     quantity::Quantity,
@@ -15,17 +16,22 @@ use tollkeeper_core::{
 use super::hand::Hand;
 use crate::{
     cell::{Deed, InputFault, PluginFault, Step},
-    workload::{COUNTER, GAUGE, NAMESPACES},
+    mutant::Mutant,
+    tenant::Tenant,
+    workload::{COUNTER, GAUGE},
 };
 
 const INPUT: &str = "workload";
 
 /// Reads the workload.
-pub(crate) struct ChaosInputs(pub(crate) Hand);
+pub(crate) struct ChaosInputs {
+    pub(crate) hand: Hand,
+    pub(crate) tenant: Tenant,
+}
 
 impl ChaosInputs {
     fn objects(&self, at: Timestamp) -> Vec<Arc<InputObject>> {
-        let state = self.0.world.state();
+        let mut state = self.hand.world.state();
         let object = |namespace: &str, kind: &str, name: &str, body: Quantity| {
             Arc::new(InputObject {
                 api_version: "v1".to_owned(),
@@ -37,8 +43,9 @@ impl ChaosInputs {
                 body: body.to_string(),
             })
         };
-        let workload = &state.workload;
-        NAMESPACES
+        let workload = &state.of(self.tenant).workload;
+        self.tenant
+            .namespaces()
             .iter()
             .flat_map(|namespace| {
                 let counters = workload.counters(namespace, at).into_iter();
@@ -53,16 +60,17 @@ impl ChaosInputs {
 #[async_trait]
 impl Inputs for ChaosInputs {
     async fn collect(&self, _: &[InputDeclaration], _: &[String], at: Timestamp) -> Collected {
-        let deed = self.0.begin(Step::Collect).await;
-        let interval = SignedDuration::from_secs(i64::from(self.0.world.schedule.setting.interval));
+        let world = &self.hand.world;
+        let deed = self.hand.begin(self.tenant, Step::Collect).await;
+        let interval = SignedDuration::from_secs(i64::from(world.schedule.setting.interval));
         // Nobody sees the future, however far ahead a clock is. Sources count by the second.
-        let now = self.0.world.now();
+        let now = world.now();
         let seen = at.min(Timestamp::from_second(now.as_second()).unwrap_or(now));
-        self.0.world.state().oracle.note_collection(at, seen);
+        world.state().oracle(self.tenant).note_collection(at, seen);
         let mut problems = Vec::new();
         let mut objects = match deed {
             Some(Deed::Input(InputFault::Late)) => {
-                let before = self.0.world.state().oracle.moment_of(at - interval);
+                let before = world.state().oracle(self.tenant).moment_of(at - interval);
                 self.objects(before.min(seen))
             }
             _ => self.objects(seen),
@@ -70,7 +78,10 @@ impl Inputs for ChaosInputs {
         match deed {
             Some(Deed::Input(InputFault::Partial)) => {
                 objects.retain(|object| object.name != "source-0");
-                self.0.world.state().oracle.note_absence(&format!("{0}/{0}", NAMESPACES[0]));
+                world
+                    .state()
+                    .oracle(self.tenant)
+                    .note_absence(&format!("{0}/{0}", self.tenant.namespaces()[0]));
                 problems
                     .push(Problem { input: INPUT.to_owned(), message: "source-0 did not answer".to_owned() });
             }
@@ -81,7 +92,7 @@ impl Inputs for ChaosInputs {
             Some(Deed::Input(InputFault::Missing)) => InputData::Unavailable("chaos".to_owned()),
             _ => InputData::Objects(objects),
         };
-        self.0.end(Step::Collect, deed).await;
+        self.hand.end(Step::Collect, deed).await;
         Collected { inputs: vec![Input { name: INPUT.to_owned(), data }], problems }
     }
 }
@@ -89,6 +100,7 @@ impl Inputs for ChaosInputs {
 /// Reports what it is shown.
 pub(crate) struct ChaosPlugin {
     pub(crate) hand: Hand,
+    pub(crate) tenant: Tenant,
     pub(crate) manifest: Manifest,
 }
 
@@ -103,19 +115,41 @@ impl Plugin for ChaosPlugin {
     }
 
     async fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
-        let deed = self.hand.begin(Step::Measure).await;
+        let deed = self.hand.begin(self.tenant, Step::Measure).await;
         self.hand.end(Step::Measure, deed).await;
         if let Some(Deed::Plugin(fault)) = deed
             && let Some(failure) = failure(fault)
         {
+            self.hand.world.state().failed_in = Some(BillingHour::of(tick.at));
+            return Err(failure);
+        }
+        if let Some(failure) = Mutant::shared_failure(&self.hand.world, self.tenant, tick.at) {
             return Err(failure);
         }
         let mut measurement = read(&inputs)?;
         if deed == Some(Deed::Plugin(PluginFault::UnknownDimension)) {
             measurement.readings.push(reading("unheard_of", Value::Gauge(Quantity::from_units(1)))?);
         }
-        self.hand.world.state().oracle.note_tick(tick.at);
+        self.hand.world.state().oracle(self.tenant).note_tick(tick.at);
         Ok(measurement)
+    }
+}
+
+/// The same plugin on a desk: it reports what it is shown, and nothing goes wrong.
+pub(crate) struct PlainPlugin(pub(crate) Manifest);
+
+#[async_trait]
+impl Plugin for PlainPlugin {
+    fn manifest(&self) -> &Manifest {
+        &self.0
+    }
+
+    async fn validate_config(&self, _: &str) -> Result<(), PluginFailure> {
+        Ok(())
+    }
+
+    async fn measure(&self, _: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
+        read(&inputs)
     }
 }
 

@@ -7,7 +7,7 @@ use tollkeeper_core::{
 };
 
 use super::hand::{Hand, Refusals};
-use crate::{cell::Step, mutant::Mutant};
+use crate::{cell::Step, mutant::Mutant, tenant::Tenant};
 
 pub(crate) struct ChaosStatements(pub(crate) Hand);
 
@@ -26,7 +26,7 @@ impl ChaosStatements {
             return Ok(pretended);
         }
         let refusals = Refusals { unavailable, conflict: Some(LedgerError::Stale(pretended.key())) };
-        let written = hand.store(Step::RollUp, refusals, write).await?;
+        let written = hand.store(Tenant::of(&pretended.namespace), Step::RollUp, refusals, write).await?;
         hand.world.trace(format_args!(
             "p{} rolled up to {} in {}",
             hand.process,
