@@ -61,7 +61,7 @@ pub(crate) struct Process {
     changes: broadcast::Receiver<ObjectKey>,
     /// The first product's, and its neighbour's if there is one.
     meters: Vec<Assigned>,
-    /// The settler, the clerk, and the meters.
+    /// The meters, the settler, and the clerk.
     tasks: Vec<Task>,
     hand: Hand,
 }
