@@ -279,8 +279,13 @@ pub enum Happening {
     NewPlugin,
     /// The vendor takes a dimension out of the product, and back in more than an hour later.
     DimensionGone,
-    /// A binding cannot be used for more than an hour, as after an older one was made to overlap with it.
+    /// A binding cannot be used for more than an hour, as after an older one was made to overlap with it. What was measured of
+    /// it is known.
+    BindingUnusable,
+    /// A binding cannot even be read for more than an hour: a process that starts meanwhile does not know of it.
     BindingGone,
+    /// The vendor takes a dimension out of the product, and whoever runs hears of it twenty minutes later: its watch was broken.
+    ChangeMissed,
     /// The buyer is not entitled for so many seconds.
     NotEntitled(u32),
     /// A source starts again at zero.
@@ -293,7 +298,7 @@ pub enum Happening {
 
 impl Happening {
     /// All of them. The lengths are those of `ledger.md`'s matrix.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::ApiServerDown(1),
         Self::ApiServerDown(300),
         Self::ApiServerDown(5 * 3600),
@@ -315,7 +320,9 @@ impl Happening {
         Self::EdgeRepeated,
         Self::NewPlugin,
         Self::DimensionGone,
+        Self::BindingUnusable,
         Self::BindingGone,
+        Self::ChangeMissed,
         Self::NotEntitled(3600),
         Self::NotEntitled(20 * 3600),
         Self::CounterReset,
@@ -373,10 +380,15 @@ impl Cell {
 
     /// Whether it is the trouble of one product: another one in the same processes must not notice.
     pub fn is_of_one_product(self) -> bool {
-        use Happening::{BindingGone, CounterReset, DimensionGone, NewPlugin, NewSource};
+        use Happening::{
+            BindingGone, BindingUnusable, ChangeMissed, CounterReset, DimensionGone, NewPlugin, NewSource,
+        };
         match self {
             Self::At(_, Deed::Plugin(_) | Deed::Input(_) | Deed::Aws(AwsFault::Named(_)))
-            | Self::On(NewPlugin | DimensionGone | BindingGone | CounterReset | NewSource) => true,
+            | Self::On(
+                NewPlugin | DimensionGone | BindingGone | BindingUnusable | ChangeMissed | CounterReset
+                | NewSource,
+            ) => true,
             Self::At(..) | Self::On(_) => false,
         }
     }

@@ -44,7 +44,7 @@ use crate::{
     },
     tenant::Tenant,
     workload::{COUNTER, GAUGE},
-    world::World,
+    world::{SecondBinding, World},
 };
 
 /// The shortest that `tollkeeper run` takes.
@@ -257,8 +257,8 @@ impl Process {
     }
 
     /// Hands it the bindings that can be used now.
-    pub(crate) fn take_bindings(&self, is_unbound: bool) {
-        self.reassign(|assignment| assignment.bindings = bindings(Tenant::First, is_unbound));
+    pub(crate) fn take_bindings(&self, second: SecondBinding) {
+        self.reassign(|assignment| assignment.bindings = bindings(Tenant::First, second));
     }
 
     /// What its own guard has found broken of a product.
@@ -348,31 +348,32 @@ fn recorder(world: &World, process: usize) -> Option<Arc<dyn Recorder>> {
 
 /// What a process is to do when it starts: the first product as it is then, and its neighbour as it always is.
 fn assigned(tenant: Tenant, hand: &Hand, plugin: u32) -> Assignment {
-    let (plugin, is_narrow, is_unbound) = match tenant {
+    let (plugin, is_narrow, second) = match tenant {
         Tenant::First => {
             let state = hand.world.state();
-            (plugin, state.is_narrow, state.is_unbound)
+            (plugin, state.is_narrow, state.second_binding)
         }
-        Tenant::Neighbour => (0, false, false),
+        Tenant::Neighbour => (0, false, SecondBinding::Usable),
     };
     Assignment {
         cluster: "cluster".to_owned(),
         product: product(tenant, &hand.world.schedule.setting, is_narrow),
         plugin: loaded(tenant, hand, plugin),
-        bindings: bindings(tenant, is_unbound),
+        bindings: bindings(tenant, second),
     }
 }
 
-/// The bindings that can be used.
-fn bindings(tenant: Tenant, is_unbound: bool) -> Vec<(Binding, bool)> {
-    let left = if is_unbound { 1 } else { usize::MAX };
-    let namespaces = tenant.namespaces().iter().copied().take(left);
-    let bindings = namespaces.map(|namespace| {
+/// The bindings that can be read, and whether each has hours to seal only.
+fn bindings(tenant: Tenant, second: SecondBinding) -> Vec<(Binding, bool)> {
+    let left = if second == SecondBinding::Unreadable { 1 } else { usize::MAX };
+    let namespaces = tenant.namespaces().iter().copied().take(left).enumerate();
+    let bindings = namespaces.map(|(index, namespace)| {
         let workload =
             BoundWorkload { namespaces: vec![namespace.to_owned()], selector: Selector::default() };
         let tags = TagSet::new([("Team".to_owned(), namespace.to_owned())]).unwrap_or_default();
         let key = ObjectKey::new(namespace, namespace);
-        (Binding { key, uid: namespace.to_owned(), workload, tags }, false)
+        let is_ending = index == 1 && second == SecondBinding::Unusable;
+        (Binding { key, uid: namespace.to_owned(), workload, tags }, is_ending)
     });
     bindings.collect()
 }

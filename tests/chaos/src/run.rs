@@ -11,7 +11,7 @@ use crate::{
     mutant::Mutant,
     process::Process,
     schedule::{Fault, Neighbour, Schedule},
-    world::{Order, World},
+    world::{Order, SecondBinding, World},
 };
 
 /// How long the run goes on after the last fault: the window of the last hour, its seal, and an hour to carry what expired.
@@ -52,6 +52,7 @@ enum Event {
     EndTerm(usize),
     ClockIsRight,
     DimensionReturns,
+    WatchReturns,
     BindingReturns,
 }
 
@@ -186,7 +187,8 @@ impl Stage {
                 }
                 Event::ClockIsRight => self.world.state().skew = SignedDuration::ZERO,
                 Event::DimensionReturns => self.edit_product(false),
-                Event::BindingReturns => self.edit_bindings(false),
+                Event::WatchReturns => self.tell_of_the_product(),
+                Event::BindingReturns => self.edit_bindings(SecondBinding::Usable),
             }
         }
         self.processes.iter().for_each(Process::wake);
@@ -262,8 +264,8 @@ impl Stage {
         let process = Process::start(&self.world, self.started, pod, self.plugin);
         self.world.trace(format_args!("process {} starts in {pod}", self.started));
         let mut state = self.world.state();
-        if state.is_unbound {
-            // It does not know of a binding that cannot be used, so what is open of it is sealed without.
+        if state.second_binding == SecondBinding::Unreadable {
+            // It does not know of a binding that cannot be read, so what is open of it is sealed without.
             state.first.oracle.note_unknown_binding();
         }
         drop(state);

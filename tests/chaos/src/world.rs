@@ -73,8 +73,7 @@ pub(crate) struct State {
     pub(crate) not_entitled_until: Timestamp,
     /// Whether the product sells the gauge only.
     pub(crate) is_narrow: bool,
-    /// Whether one of the bindings cannot be used.
-    pub(crate) is_unbound: bool,
+    pub(crate) second_binding: SecondBinding,
     /// How far the processes' clocks are off.
     pub(crate) skew: SignedDuration,
     /// What has to happen to processes, by their number.
@@ -108,6 +107,15 @@ impl State {
     pub(crate) fn oracle(&mut self, tenant: Tenant) -> &mut Oracle {
         &mut self.of(tenant).oracle
     }
+}
+
+/// How the second of the first product's bindings is seen by processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SecondBinding {
+    Usable,
+    /// Only what was measured of it counts.
+    Unusable,
+    Unreadable,
 }
 
 /// What becomes of a process in the middle of an effect.
@@ -156,7 +164,7 @@ impl World {
                 throttled_until: start,
                 not_entitled_until: start,
                 is_narrow: false,
-                is_unbound: false,
+                second_binding: SecondBinding::Usable,
                 skew: SignedDuration::ZERO,
                 orders: Vec::new(),
                 recorders: Vec::new(),

@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Event, Stage};
-use crate::cell::{Cell, Happening, Successor};
+use crate::{
+    cell::{Cell, Happening, Successor},
+    world::SecondBinding,
+};
 
 /// How far a clock steps at an hour's edge.
 const EDGE_STEP: SignedDuration = SignedDuration::from_mins(2);
@@ -13,6 +16,9 @@ const SKEWED_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// For how long a dimension is sold no more: over one or two hours' edges.
 const DIMENSION_GONE_FOR: SignedDuration = SignedDuration::from_mins(75);
+
+/// For how long a change of the product is missed: a watch is broken for minutes at most before it is begun anew.
+const CHANGE_MISSED_FOR: SignedDuration = SignedDuration::from_mins(20);
 
 /// For how long a binding cannot be used, the same.
 const BINDING_GONE_FOR: SignedDuration = SignedDuration::from_mins(80);
@@ -55,8 +61,17 @@ impl Stage {
                 self.edit_product(true);
                 self.agenda.push((now + DIMENSION_GONE_FOR, Event::DimensionReturns));
             }
+            Happening::ChangeMissed => {
+                self.world.state().is_narrow = true;
+                self.agenda.push((now + CHANGE_MISSED_FOR, Event::WatchReturns));
+                self.agenda.push((now + DIMENSION_GONE_FOR, Event::DimensionReturns));
+            }
+            Happening::BindingUnusable => {
+                self.edit_bindings(SecondBinding::Unusable);
+                self.agenda.push((now + BINDING_GONE_FOR, Event::BindingReturns));
+            }
             Happening::BindingGone => {
-                self.edit_bindings(true);
+                self.edit_bindings(SecondBinding::Unreadable);
                 self.agenda.push((now + BINDING_GONE_FOR, Event::BindingReturns));
             }
             Happening::CounterReset => {
@@ -88,12 +103,18 @@ impl Stage {
     /// The vendor sells the counter no more, or again.
     pub(super) fn edit_product(&mut self, is_narrow: bool) {
         self.world.state().is_narrow = is_narrow;
+        self.tell_of_the_product();
+    }
+
+    /// Those who run see the product as it is.
+    pub(super) fn tell_of_the_product(&self) {
+        let is_narrow = self.world.state().is_narrow;
         self.processes.iter().for_each(|process| process.take_product(is_narrow));
     }
 
-    /// One of the bindings cannot be used, or can again.
-    pub(super) fn edit_bindings(&mut self, is_unbound: bool) {
-        self.world.state().is_unbound = is_unbound;
-        self.processes.iter().for_each(|process| process.take_bindings(is_unbound));
+    /// One of the bindings cannot be used or read, or can again.
+    pub(super) fn edit_bindings(&mut self, second: SecondBinding) {
+        self.world.state().second_binding = second;
+        self.processes.iter().for_each(|process| process.take_bindings(second));
     }
 }
