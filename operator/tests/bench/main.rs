@@ -10,6 +10,8 @@
     reason = "a helper of tests fails like a test"
 )]
 
+#[path = "../../crates/plugin-host/tests/hostile/build.rs"]
+mod build;
 mod checks;
 mod golden;
 mod languages;

@@ -80,6 +80,8 @@ pub(crate) struct House {
 #[derive(Clone)]
 pub struct WasmHost {
     house: Arc<House>,
+    /// Changes what its plugins draw.
+    chance: u64,
 }
 
 impl WasmHost {
@@ -113,7 +115,13 @@ impl WasmHost {
         let (compiling, library) = Default::default();
         let shelf = Shelf::new(ROOM);
         let house = House { engine, ticker, evaluator, shelf, compiler, compiling, library, maxima };
-        Ok(Self { house: Arc::new(house) })
+        Ok(Self { house: Arc::new(house), chance: 0 })
+    }
+
+    /// This host, but what looks random to its plugins comes out otherwise: what they report must not depend on it.
+    #[must_use]
+    pub fn with_chance(&self, chance: u64) -> Self {
+        Self { house: Arc::clone(&self.house), chance }
     }
 
     /// The plugins in use, and what each has cost since it was loaded.
@@ -159,7 +167,7 @@ impl PluginHost for WasmHost {
         let granted = Limits::granted(limits, self.house.maxima)?;
         admit(component, digest, limits.component)?;
         let prepared = self.prepare(component, digest).await?;
-        Ok(Arc::new(WasmPlugin::new(Arc::clone(&self.house), prepared, granted).await?))
+        Ok(Arc::new(WasmPlugin::new(Arc::clone(&self.house), prepared, granted, self.chance).await?))
     }
 }
 

@@ -59,8 +59,6 @@ pub(crate) struct Prepared {
     house: Weak<House>,
     code: Mutex<Arc<Code>>,
     digest: Digest,
-    /// The beginning of the digest.
-    seed: u64,
     usage: Mutex<PluginUsage>,
     pub(crate) mending: Mending,
 }
@@ -76,9 +74,9 @@ impl Prepared {
         imports::check(&house.engine, component)?;
         let linked = Linked::new(&house.engine, component)?;
         house.shelf.put(digest, code.mapped(), Arc::new(linked));
-        let (house, digest, seed) = (Arc::downgrade(house), digest.clone(), seed(digest));
+        let (house, digest) = (Arc::downgrade(house), digest.clone());
         let (code, (usage, mending)) = (Mutex::new(Arc::new(code)), Default::default());
-        Ok(Self { house, code, digest, seed, usage, mending })
+        Ok(Self { house, code, digest, usage, mending })
     }
 
     /// Its digest.
@@ -145,10 +143,11 @@ impl Prepared {
         &self,
         house: &House,
         limits: Limits,
+        seed: u64,
         tick: &Tick,
         inputs: &[Input],
     ) -> Result<Measurement, PluginFailure> {
-        self.try_measure(house, limits, tick, inputs).inspect_err(|failure| self.note(failure))
+        self.try_measure(house, limits, seed, tick, inputs).inspect_err(|failure| self.note(failure))
     }
 
     /// That a tick gave no readings.
@@ -160,6 +159,7 @@ impl Prepared {
         &self,
         house: &House,
         limits: Limits,
+        seed: u64,
         tick: &Tick,
         inputs: &[Input],
     ) -> Result<Measurement, PluginFailure> {
@@ -173,7 +173,7 @@ impl Prepared {
             state: &tick.state,
         };
         let view = View::of(inputs);
-        let moment = Moment::of(self.seed, tick);
+        let moment = Moment::of(seed, tick);
         let done = view.with(|inputs| {
             self.call(house, limits, moment, |linked, store, instance| {
                 linked.meter.load(&mut *store, &instance)?.call_measure(store, theirs, inputs)
@@ -220,6 +220,7 @@ impl Drop for Prepared {
     }
 }
 
+/// The beginning of the digest.
 fn seed(digest: &Digest) -> u64 {
     let hex = digest.as_str().trim_start_matches("sha256:");
     hex.get(..16).and_then(|beginning| u64::from_str_radix(beginning, 16).ok()).unwrap_or_default()
@@ -234,6 +235,8 @@ pub(crate) struct WasmPlugin {
     house: Arc<House>,
     prepared: Arc<Prepared>,
     limits: Limits,
+    /// What looks random follows from it and the tick.
+    seed: u64,
     manifest: Manifest,
 }
 
@@ -242,11 +245,13 @@ impl WasmPlugin {
         house: Arc<House>,
         prepared: Arc<Prepared>,
         limits: Limits,
+        chance: u64,
     ) -> Result<Self, PluginFailure> {
         mend(&house, &prepared).await?;
         let (there, asked) = (Arc::clone(&house), Arc::clone(&prepared));
         let manifest = house.evaluator.run(move || asked.manifest(&there, limits)).await?;
-        Ok(Self { house, prepared, limits, manifest })
+        let seed = seed(prepared.digest()) ^ chance;
+        Ok(Self { house, prepared, limits, seed, manifest })
     }
 }
 
@@ -265,7 +270,8 @@ impl Plugin for WasmPlugin {
 
     async fn measure(&self, tick: Tick, inputs: Vec<Input>) -> Result<Measurement, PluginFailure> {
         mend(&self.house, &self.prepared).await.inspect_err(|failure| self.prepared.note(failure))?;
-        let (house, prepared, limits) = (Arc::clone(&self.house), Arc::clone(&self.prepared), self.limits);
-        self.house.evaluator.run(move || prepared.measure(&house, limits, &tick, &inputs)).await
+        let (house, prepared) = (Arc::clone(&self.house), Arc::clone(&self.prepared));
+        let (limits, seed) = (self.limits, self.seed);
+        self.house.evaluator.run(move || prepared.measure(&house, limits, seed, &tick, &inputs)).await
     }
 }

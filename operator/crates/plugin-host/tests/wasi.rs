@@ -68,6 +68,16 @@ async fn randomness_is_the_same_at_the_same_tick_and_another_at_another() {
     assert_eq!(draw("2026-11-21T14:58:00Z", "vecdb").await, one);
     assert_ne!(draw("2026-11-21T14:59:00Z", "vecdb").await, one);
     assert_ne!(draw("2026-11-21T14:58:00Z", "other").await, one);
+
+    let host = WasmHost::new(Evaluation::Inline).unwrap();
+    let by_chance = async |chance| {
+        let host = host.with_chance(chance);
+        let plugin = host.load(WORLDLY, &Digest::of(WORLDLY), PluginLimits::default()).await.unwrap();
+        let measured = plugin.measure(tick("2026-11-21T14:58:00Z", "vecdb", "random"), vec![]).await.unwrap();
+        String::from_utf8(measured.state).unwrap()
+    };
+    assert_eq!(by_chance(0).await, one);
+    assert_ne!(by_chance(1).await, one);
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use std::{fs, path::Path};
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use crate::build::{VERSION, build};
 
 /// Where a guest comes to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,19 +22,6 @@ pub(crate) struct Guest {
     /// Words of the message.
     pub(crate) words: String,
 }
-
-/// The version of the interface that guests are built with.
-const VERSION: &str = "0.1.0";
-
-const SKELETON: &str = include_str!("skeleton.wat");
-
-/// What a guest has unless it exports the same itself.
-const DEFAULTS: [(&str, &str); 4] = [
-    ("\"cabi_realloc\"", include_str!("default-realloc.wat")),
-    ("describe@0.1.0#get-manifest\"", include_str!("default-describe.wat")),
-    ("describe@0.1.0#validate-config\"", include_str!("default-config.wat")),
-    ("meter@0.1.0#measure\"", include_str!("default-measure.wat")),
-];
 
 /// All guests, in the order of their names.
 pub(crate) fn all() -> Vec<Guest> {
@@ -78,21 +64,4 @@ fn read(file: &Path) -> Guest {
     let is_whole = text.lines().any(|line| line.starts_with("(component") || line.starts_with("(module"));
     let component = if is_whole { wat::parse_str(&text).unwrap() } else { build(&text, VERSION) };
     Guest { name, component, stage, reason: reason.to_owned(), words: words.to_owned() }
-}
-
-/// Skeleton, defaults and the guest's own text as a component for a version of the interface.
-fn build(own: &str, version: &str) -> Vec<u8> {
-    let defaults = DEFAULTS.iter().filter(|(export, _)| !own.contains(export)).map(|(_, text)| *text);
-    let module = format!("(module {SKELETON}\n{}\n{own})", defaults.collect::<Vec<_>>().join("\n"))
-        .replace(&format!("@{VERSION}#"), &format!("@{version}#"))
-        .replace(&format!("log@{VERSION}\""), &format!("log@{version}\""));
-    let mut module = wat::parse_str(&module).unwrap_or_else(|error| panic!("{error}\n{own}"));
-    let mut resolve = Resolve::default();
-    let wit =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../plugins/wit/meter.wit"));
-    let wit = wit.unwrap().replace(&format!("meter@{VERSION}"), &format!("meter@{version}"));
-    let package = resolve.push_str("meter.wit", &wit).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }

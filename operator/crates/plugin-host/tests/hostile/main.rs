@@ -9,6 +9,7 @@
     reason = "the whole file is tests, and real time is what is limited"
 )]
 
+mod build;
 mod guest;
 mod soak;
 

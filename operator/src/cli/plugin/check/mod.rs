@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde_json::json;
 use tollkeeper_core::identity::Digest;
 
-use super::{component, play::Play, progress, setting::SettingArguments};
+use super::{component, play::Play, progress, setting::SettingArguments, subject::Subject};
 use crate::cli::{
     Failure, Output, print,
     render::{Align, table},
+    workshop,
 };
 
 /// Check a plugin: imports, size, manifest, configuration, odd and huge inputs, determinism, state.
@@ -95,7 +96,9 @@ impl Check {
         let bar = progress::bar("checks", CHECKS.len());
         bar.set_position(u64::try_from(findings.len()).unwrap_or_default());
         if let Some(subject) = subject {
-            let bench = behaviour::Bench::new(&subject, &setting, play.as_ref());
+            let other = workshop::host()?.with_chance(1);
+            let twin = Subject::by(other, &bytes, setting.limits)?.map_err(Failure::new)?;
+            let bench = behaviour::Bench::new(&subject, &twin, &setting, play.as_ref());
             for check in bench.checks() {
                 findings.push(check(&bench));
                 bar.inc(1);

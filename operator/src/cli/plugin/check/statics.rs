@@ -1,10 +1,7 @@
 //! What can be said of a component before a tick: its bytes, its interfaces, its manifest, its schema.
 
 use serde_json::{Map, Value};
-use tollkeeper_core::{
-    identity::DimensionName,
-    plugin::{Manifest, PluginFailure, PluginLimits},
-};
+use tollkeeper_core::plugin::{Manifest, PluginFailure, PluginLimits};
 
 use super::Finding;
 use crate::cli::{
@@ -14,12 +11,18 @@ use crate::cli::{
 
 /// Checks the bytes; without a finding that keeps it from loading, the loaded plugin too.
 pub(super) fn check(bytes: &[u8], limits: PluginLimits) -> Result<(Vec<Finding>, Option<Subject>), Failure> {
-    let size = Finding::passed("size", format!("{} of at most {} bytes", bytes.len(), limits.component));
+    let size = format!("{} of at most {} bytes", bytes.len(), limits.component);
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > limits.component) {
+        return Ok((vec![Finding::failed("size", size, SMALLER)], None));
+    }
     let subject = match Subject::of(bytes, limits)? {
         Ok(subject) => subject,
+        // The component has no part in what its product asks for.
+        Err(refused @ PluginFailure::LimitsRefused(_)) => return Err(Failure::new(refused)),
         Err(failure) => return Ok((vec![refused(&failure)], None)),
     };
-    let mut findings = vec![Finding::passed("component", subject.digest.to_string()), size];
+    let mut findings =
+        vec![Finding::passed("component", subject.digest.to_string()), Finding::passed("size", size)];
     let interfaces = component::interfaces(bytes)?;
     findings.push(imports(&interfaces.imports));
     findings.push(Finding::passed("interface", interfaces.exports.join(", ")));
@@ -27,6 +30,9 @@ pub(super) fn check(bytes: &[u8], limits: PluginLimits) -> Result<(Vec<Finding>,
     findings.push(schema(&subject));
     Ok((findings, Some(subject)))
 }
+
+/// What to do about a component that is too large.
+const SMALLER: &str = "build it without debug information and what is not used, or ask for more with spec.meter.plugin.limits.component (at most 32Mi)";
 
 /// Which check a component fails that does not load.
 fn refused(failure: &PluginFailure) -> Finding {
@@ -43,11 +49,14 @@ fn refused(failure: &PluginFailure) -> Finding {
             "component",
             "build a component: `tollkeeper plugin build` does, `wasm-tools component new` makes one of a core module",
         ),
-        PluginFailure::TooLarge(_) | PluginFailure::LimitsRefused(_) => (
-            "size",
-            "build it without debug information and what is not used, or ask for more with spec.meter.plugin.limits.component (at most 32Mi)",
+        PluginFailure::InvalidOutput(_) => (
+            "manifest",
+            "let `get-manifest` return what the sentence asks for; dimensions are API names of the seller portal",
         ),
-        _ => ("manifest", "`get-manifest` must answer at once and without inputs; look at its code"),
+        _ => (
+            "manifest",
+            "`get-manifest` must answer at once, without inputs and within the limits; look at its code",
+        ),
     };
     Finding::failed(name, failure.to_string(), advice)
 }
@@ -77,13 +86,6 @@ fn manifest(manifest: &Manifest) -> Finding {
     }
     if let Some(name) = doubled(dimensions).or_else(|| doubled(inputs)) {
         return Finding::failed("manifest", format!("it names `{name}` twice"), "name each once");
-    }
-    if let Some(wrong) = dimensions.iter().find(|name| name.parse::<DimensionName>().is_err()) {
-        return Finding::failed(
-            "manifest",
-            format!("`{wrong}` is no dimension of AWS Marketplace"),
-            "use the API name of the seller portal",
-        );
     }
     let list = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     Finding::passed(
@@ -124,7 +126,7 @@ fn schema(subject: &Subject) -> Finding {
     if is_complete && let Err(failure) = subject.validate(&Value::from(defaults).to_string()) {
         return Finding::failed(
             NAME,
-            format!("the plugin refuses its defaults: {failure}"),
+            format!("with the defaults that it names, {failure}"),
             "let schema and code say the same",
         );
     }
