@@ -89,8 +89,10 @@ format-check:
 	for guest in $(GUESTS) fuzz/Cargo.toml; do cargo fmt --check --manifest-path "$$guest"; done
 directions:
 	.ci/check-directions --prove
+# Then the program as it is shipped, without the features that the tests of the workspace turn on.
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package tollkeeper -- -D warnings
 	for guest in $(GUESTS); do cargo clippy $(GUEST) "$$guest" --all-targets -- -D warnings; done
 
 .PHONY: deny
