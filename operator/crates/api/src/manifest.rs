@@ -110,7 +110,22 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
+    /// Reads it as YAML, whose reader knows the lines, and then as the JSON that an API server is handed: where a text belongs,
+    /// YAML's reader makes one of a number, and of nothing at all.
     fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidManifest> {
+        let _: T = self.read()?;
+        serde_path_to_error::deserialize(self.read::<serde_json::Value>()?).map_err(|error| {
+            let top = error.path().iter().next().map(|first| format!("{first}:")).unwrap_or_default();
+            self.refused(
+                &top,
+                &format_args!(
+                    "{error}, and nothing else is taken; put a text in quotes, or leave out what has none"
+                ),
+            )
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, InvalidManifest> {
         serde_yaml::from_str(self.text).map_err(|error| {
             let line = error.location().map_or(1, |location| location.line());
             let reason = error.to_string();
@@ -198,6 +213,32 @@ mod tests {
         let binding = "---\napiVersion: tollkeeper.dev/v1alpha1\nkind: LicenseBinding\nmetadata: {name: b}\nspec:\n  productRef: 5\n";
         let error = refused(&format!("{MAP}{binding}"));
         assert!(error.starts_with("file.yaml:9: spec.productRef: "), "{error}");
+    }
+
+    #[test]
+    fn what_an_api_server_takes_for_no_text_is_not_made_one() {
+        let binding = "apiVersion: tollkeeper.dev/v1alpha1\nkind: LicenseBinding\nmetadata: {name: b}\nspec:\n  productRef: {name: p}\n  workload: {namespaces: [a], selector: {matchLabels: {cdb: VALUE}}}\n";
+        for (value, kind) in [
+            ("", "null"),
+            ("null", "null"),
+            ("~", "null"),
+            ("1", "integer `1`"),
+            ("-0x10", "integer `-16`"),
+            ("1.5", "floating point `1.5`"),
+            ("true", "boolean `true`"),
+        ] {
+            let wrong = format!(
+                "invalid type: {kind}, expected a string, and nothing else is taken; put a text in quotes, or leave out what has none"
+            );
+            let error = refused(&binding.replace("VALUE", value));
+            assert_eq!(error, format!("file.yaml:4: spec.workload.selector.matchLabels.cdb: {wrong}"));
+            let error = refused(&format!("{MAP}data:\n  a: {value}\n"));
+            assert_eq!(error, format!("file.yaml:4: data.a: {wrong}"));
+        }
+        // `kubectl` makes texts of keys, whatever they look like.
+        let objects = read(&format!("{MAP}data: {{1: \"1\", true: 'null'}}\n")).unwrap();
+        let data = objects.config_maps.into_values().next().and_then(|map| map.data).unwrap();
+        assert_eq!(data, [("1", "1"), ("true", "null")].map(|(key, text)| (key.into(), text.into())).into());
     }
 
     #[test]
