@@ -17,8 +17,10 @@ pub(super) fn check(bytes: &[u8], limits: PluginLimits) -> Result<(Vec<Finding>,
     }
     let subject = match Subject::of(bytes, limits)? {
         Ok(subject) => subject,
-        // The component has no part in what its product asks for.
-        Err(refused @ PluginFailure::LimitsRefused(_)) => return Err(Failure::new(refused)),
+        // The component has no part in what its product asks for, nor in what this machine cannot do.
+        Err(failure @ (PluginFailure::LimitsRefused(_) | PluginFailure::Internal(_))) => {
+            return Err(Failure::new(failure));
+        }
         Err(failure) => return Ok((vec![refused(&failure)], None)),
     };
     let mut findings =
