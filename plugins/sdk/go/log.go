@@ -2,7 +2,7 @@ package meter
 
 import "fmt"
 
-// Debug writes a line for whoever looks for an error. The log of a call has at most 64 KiB; what is beyond is dropped.
+// Debug writes a line for whoever looks for an error. Of the log of a call the last 64 KiB are kept.
 func Debug(format string, values ...any) { write(0, fmt.Sprintf(format, values...)) }
 
 // Info writes an ordinary line.

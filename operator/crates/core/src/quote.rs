@@ -11,6 +11,16 @@ pub fn clip(text: &str, longest: usize) -> String {
     clean
 }
 
+/// The beginning and the end of a text, as [`clip`] has its beginning.
+pub fn clip_middle(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return clip(text, longest);
+    }
+    let half = longest / 2;
+    let end = text.ceil_char_boundary(text.len().saturating_sub(half));
+    clip(text, half) + &clip(text.get(end..).unwrap_or_default(), half)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +30,12 @@ mod tests {
         assert_eq!(clip("a\nb\u{1b}[31m", 100), "a b [31m");
         assert_eq!(clip("größer", 3), "gr…");
         assert_eq!(clip("größer", 4), "grö…");
+    }
+
+    #[test]
+    fn both_ends_of_a_long_text_are_kept() {
+        assert_eq!(clip_middle("a\nb", 3), "a b");
+        assert_eq!(clip_middle("größer", 6), "gr…er");
+        assert_eq!(clip_middle("süßöäü", 6), "sü…ü");
     }
 }

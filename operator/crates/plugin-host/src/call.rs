@@ -1,6 +1,6 @@
 //! One call: a fresh store, a fresh instance, the limits, the log. The store is thrown away whatever happens.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use tollkeeper_core::{
     plugin::PluginFailure,
@@ -160,12 +160,15 @@ impl ResourceLimiter for Memory {
     }
 }
 
-/// Lines that a plugin wrote, up to [`MAX_LOG`] bytes. A flood costs the lines, not the hour's usage.
+/// The last lines that a plugin wrote, up to [`MAX_LOG`] bytes: what it said before it trapped is worth more than the flood
+/// before. A flood costs the lines, not the hour's usage.
 #[derive(Default)]
 pub(crate) struct Log {
-    lines: Vec<LogLine>,
+    lines: VecDeque<LogLine>,
+    /// Of `lines`, with what each costs.
     bytes: usize,
-    dropped: u64,
+    /// Lines that had to go, and the bytes of their texts.
+    gone: (u64, usize),
 }
 
 /// What a line costs beside its text, so that empty lines are bounded too.
@@ -176,12 +179,14 @@ const MAX_LINE: usize = 4 << 10;
 
 impl Log {
     pub(crate) fn push(&mut self, level: LogLevel, message: &str) {
-        let bytes = self.bytes + LINE + message.len().min(MAX_LINE);
-        if bytes > MAX_LOG {
-            self.dropped += 1;
-        } else {
-            self.bytes = bytes;
-            self.lines.push(LogLine { level, message: clip(message, MAX_LINE) });
+        let line = LogLine { level, message: clip(message, MAX_LINE) };
+        self.bytes += LINE + line.message.len();
+        self.lines.push_back(line);
+        while self.bytes > MAX_LOG
+            && let Some(LogLine { message, .. }) = self.lines.pop_front()
+        {
+            self.bytes -= LINE + message.len();
+            self.gone = (self.gone.0 + 1, self.gone.1 + message.len());
         }
     }
 
@@ -194,16 +199,20 @@ impl Log {
     }
 
     fn count(&self) -> u64 {
-        u64::try_from(self.lines.len()).unwrap_or(u64::MAX).saturating_add(self.dropped)
+        u64::try_from(self.lines.len()).unwrap_or(u64::MAX).saturating_add(self.gone.0)
     }
 
+    /// The lines; before them, if they are not all, one that says so.
     pub(crate) fn finish(mut self) -> Vec<LogLine> {
-        if self.dropped > 0 {
-            let message =
-                format!("{} lines were dropped: a call may log {} KiB", self.dropped, MAX_LOG >> 10);
-            self.lines.push(LogLine { level: LogLevel::Warn, message });
+        let (lines, bytes) = self.gone;
+        if lines > 0 {
+            let message = format!(
+                "lines left out before this one: {lines} ({bytes} bytes); of a call's log the last {} KiB are kept",
+                MAX_LOG >> 10
+            );
+            self.lines.push_front(LogLine { level: LogLevel::Warn, message });
         }
-        self.lines
+        self.lines.into()
     }
 }
 
@@ -226,14 +235,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_lines_is_cut_and_counted() {
+    fn of_a_flood_of_lines_the_last_are_kept_and_the_others_counted() {
         let mut log = Log::default();
         for _ in 0..100_000 {
             log.push(LogLevel::Info, "");
         }
+        assert_eq!(log.count(), 100_000);
         let lines = log.finish();
-        assert_eq!(lines.len(), MAX_LOG / LINE + 1);
-        assert_eq!(lines.last().unwrap().message, "95904 lines were dropped: a call may log 64 KiB");
+        assert_eq!(lines.len(), 1 + MAX_LOG / LINE);
+        let left_out =
+            "lines left out before this one: 95904 (0 bytes); of a call's log the last 64 KiB are kept";
+        assert_eq!(lines[0], LogLine { level: LogLevel::Warn, message: left_out.into() });
+    }
+
+    #[test]
+    fn as_many_lines_go_as_the_newest_needs_room() {
+        let mut log = Log::default();
+        for number in 0..16 {
+            log.push(LogLevel::Error, &format!("{number:04}").repeat((4 << 10) / 4));
+        }
+        log.push(LogLevel::Info, "the last word");
+        let lines = log.finish();
+        assert!(lines[0].message.contains("before this one: 1 (4096 bytes)"), "{}", lines[0].message);
+        assert!(lines[1].message.starts_with("0001"));
+        assert_eq!(lines.last().unwrap().message, "the last word");
+        assert!(lines.iter().skip(1).map(|line| LINE + line.message.len()).sum::<usize>() <= MAX_LOG);
     }
 
     #[test]

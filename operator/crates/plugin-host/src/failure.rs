@@ -1,6 +1,9 @@
 //! From what wasmtime says to a [`PluginFailure`].
 
-use tollkeeper_core::{plugin::PluginFailure, quote::clip};
+use tollkeeper_core::{
+    plugin::PluginFailure,
+    quote::{clip, clip_middle},
+};
 use wasmtime::{Error, Trap};
 
 use crate::{
@@ -57,10 +60,11 @@ pub(crate) fn of_guest(failure: Failure) -> PluginFailure {
     }
 }
 
-/// A guest's panic hook writes to the log before it traps, and its text says more than `unreachable`.
+/// A guest's panic hook writes to the log before it traps, and its text says more than `unreachable`. Of a long one either end
+/// may say what happened: Go begins with it, Python ends with it.
 fn with_complaints(trap: &str, state: &CallState) -> String {
     match state.log.complaints() {
-        Some(complaints) => clip(&format!("{trap}; it logged: {complaints}"), MAX_MESSAGE),
+        Some(complaints) => clip_middle(&format!("{trap}; it logged: {complaints}"), MAX_MESSAGE),
         None => trap.to_owned(),
     }
 }

@@ -14,7 +14,7 @@ pub const MAX_STATE: usize = 64 << 10;
 /// Bytes of all that a call is given. A quarter of the default memory, so that the guest can hold it decoded.
 pub const MAX_INPUTS: usize = 16 << 20;
 
-/// Bytes of log of one call; what a plugin writes beyond is dropped, and the last line says how much.
+/// Bytes of log of one call; the last lines that fit are kept, and a line before them says how much is left out.
 pub const MAX_LOG: usize = 64 << 10;
 
 /// The most bytes that a product may ask for its component, with `limits.component`. Rust and C meters have 3-150 KB,

@@ -62,7 +62,7 @@ class Tick:
 
 @dataclass
 class Log:
-    """Lines for the operator's log and the vendor's bench: at most 64 KiB a call, what is beyond is dropped."""
+    """Lines for the operator's log and the vendor's bench: of each call the last 64 KiB are kept."""
 
     #: Takes a level and a line.
     write: Callable[[str, str], None] = lambda level, message: print(f"{level}: {message}")

@@ -1,4 +1,4 @@
-//! Lines for the operator's log and the vendor's bench: at most 64 KiB a call, what is beyond is dropped.
+//! Lines for the operator's log and the vendor's bench: of each call the last 64 KiB are kept.
 
 use crate::bindings::tollkeeper::meter::log::Level;
 
