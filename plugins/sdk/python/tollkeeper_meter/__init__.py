@@ -55,7 +55,8 @@ class Tick:
         if not self.state:
             return first
         try:
-            return json.loads(self.state)
+            # Bytes would be guessed the encoding of, and not all of them are in a component.
+            return json.loads(self.state.decode())
         except ValueError as error:
             raise ValueError(f"the state of the last tick cannot be read: {error}") from error
 
