@@ -163,7 +163,7 @@ fn every_image_is_one_of_the_values() {
 }
 
 #[test]
-fn the_definitions_of_the_chart_are_those_of_the_code() {
+fn the_committed_definitions_of_the_chart_are_those_of_the_code() {
     let folder = chart().join("crds");
     let mut expected = tollkeeper_api::crds_yaml().unwrap();
     expected.sort();
@@ -172,10 +172,7 @@ fn the_definitions_of_the_chart_are_those_of_the_code() {
             std::fs::write(folder.join(name), yaml).unwrap();
         }
     }
-    assert!(
-        files(&folder) == expected,
-        "charts/tollkeeper/crds differs from the code: run `UPDATE=1 cargo test -p tollkeeper-chart-tests --test addon`"
-    );
+    assert!(files(&folder) == expected, "charts/tollkeeper/crds differs from the code: run `make generate`");
     assert!(files(&repository().join("crds")) == expected, "crds/ differs from the code");
 }
 

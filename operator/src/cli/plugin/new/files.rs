@@ -74,6 +74,7 @@ const PYTHON: &Embedded = embedded![
     "python/tollkeeper_meter/inputs.py",
     "python/tollkeeper_meter/outcome.py",
     "python/test_amount.py",
+    "python/test_state.py",
     "python/amounts.tsv",
     "python/wit/meter.wit",
     "python/examples/node-hours/pyproject.toml",
