@@ -71,7 +71,8 @@ fn a_deleted_product_goes_when_everything_is_settled() {
 
 #[test]
 fn a_deleted_product_stays_while_anything_is_open_or_nobody_knows_whether_it_is() {
-    let changes: [(&str, fn(&mut Observed)); 3] = [
+    type Change = fn(&mut Observed);
+    let changes: [(&str, Change); 3] = [
         ("a record has no outcome", |observed| observed.is_owed = true),
         ("an hour is not sealed", |observed| {
             observed.progress.bindings.values_mut().for_each(|progress| progress.has_open_hours = true);
