@@ -3,6 +3,7 @@
 //! No API server has seen them, so every field is checked here, and an object is given once. Whatever is wrong is said with
 //! file, line and reason, on one line.
 
+mod lines;
 mod weight;
 
 use std::{collections::BTreeMap, fmt};
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, de::DeserializeOwned};
 use tollkeeper_core::{identity::ObjectKey, quote::clip};
 
+use self::lines::lines;
 use crate::{
     LicenseBinding, MarketplaceProduct,
     convert::{CheckedBinding, CheckedProduct, key_of},
@@ -135,7 +137,7 @@ impl Document<'_> {
 
     /// An error at the first line that starts so; without one, at the first that says anything.
     fn refused(&self, line_start: &str, reason: &dyn fmt::Display) -> InvalidManifest {
-        let line = |wanted: &dyn Fn(&str) -> bool| self.text.lines().position(wanted);
+        let line = |wanted: &dyn Fn(&str) -> bool| lines(self.text).position(wanted);
         let line = line(&|line| line.starts_with(line_start)).or_else(|| line(&says_something)).unwrap_or(0);
         self.wrong(line + 1, &reason.to_string())
     }
@@ -161,7 +163,7 @@ impl Document<'_> {
 fn documents<'a>(file: &'a str, text: &'a str) -> Vec<Document<'a>> {
     let mut documents = Vec::new();
     let (mut start, mut before, mut offset) = (0, 0, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
+    for (index, line) in lines(text).enumerate() {
         if after_marker(line).is_some() {
             documents.push(Document { file, before, text: text.get(start..offset).unwrap_or_default() });
             // The marker stays: what follows on its line belongs to the document.
@@ -170,7 +172,7 @@ fn documents<'a>(file: &'a str, text: &'a str) -> Vec<Document<'a>> {
         offset += line.len();
     }
     documents.push(Document { file, before, text: text.get(start..).unwrap_or_default() });
-    documents.retain(|document| document.text.lines().any(says_something));
+    documents.retain(|document| lines(document.text).any(says_something));
     documents
 }
 
@@ -239,6 +241,16 @@ mod tests {
         let objects = read(&format!("{MAP}data: {{1: \"1\", true: 'null'}}\n")).unwrap();
         let data = objects.config_maps.into_values().next().and_then(|map| map.data).unwrap();
         assert_eq!(data, [("1", "1"), ("true", "null")].map(|(key, text)| (key.into(), text.into())).into());
+    }
+
+    #[test]
+    fn a_comment_hides_nothing_that_comes_after_a_break_of_any_kind() {
+        for end in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}"] {
+            let objects = read(&format!("# A comment.\n{MAP}").replace('\n', end)).unwrap();
+            assert_eq!(objects.config_maps.len(), 1, "{end:?}");
+            let error = refused(&format!("# A comment.{end}what{end}"));
+            assert!(error.starts_with("file.yaml:2: "), "{error}");
+        }
     }
 
     #[test]
