@@ -4,6 +4,7 @@
 //! file, line and reason, on one line.
 
 mod lines;
+mod tags;
 mod weight;
 
 use std::{collections::BTreeMap, fmt};
@@ -65,6 +66,13 @@ impl Objects {
             return Err(document.refused(
                 "kind:",
                 &"the aliases of this document make it larger than any object may be; use fewer",
+            ));
+        }
+        if let Some(tag) = tags::unknown(document.text) {
+            let tag = clip(&tag, 80);
+            return Err(document.refused(
+                "kind:",
+                &format_args!("the tag `{tag}` means nothing to an API server; leave it out"),
             ));
         }
         let head: Option<Head> = document.parse()?;
@@ -251,6 +259,12 @@ mod tests {
             let error = refused(&format!("# A comment.{end}what{end}"));
             assert!(error.starts_with("file.yaml:2: "), "{error}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_refused() {
+        let error = refused(&format!("{MAP}data: {{a: !secret b}}\n"));
+        assert_eq!(error, "file.yaml:2: the tag `!secret` means nothing to an API server; leave it out");
     }
 
     #[test]
