@@ -22,7 +22,7 @@ pub struct PluginUsage {
     pub calls: u64,
     /// Ticks that gave no readings, by reason.
     pub failures: BTreeMap<&'static str, u64>,
-    /// Fuel, in wasmtime's units.
+    /// Fuel, in wasmtime's units. A loop that the clock ends has not written down what it burnt since the last function call.
     pub fuel: u64,
     /// Time inside of calls.
     pub time: Duration,
