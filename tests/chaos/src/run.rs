@@ -69,10 +69,11 @@ struct Stage {
 
 /// Plays a schedule, with a defect put back if one is named; and once more without its faults, if that is to be compared.
 pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
-    let mut verdict = play(schedule, mutant, is_traced);
+    let lasts = lasting(schedule);
+    let mut verdict = play(schedule, mutant, is_traced, lasts);
     if schedule.setting.neighbour == Neighbour::Compared {
         let quiet = Schedule { faults: vec![], ..schedule.clone() };
-        let quiet = play(&quiet, mutant, false);
+        let quiet = play(&quiet, mutant, false, lasts);
         verdict.violations.extend(quiet.violations);
         verdict.is_compared = true;
         verdict.violations.extend(judge::differences(verdict.neighbour.as_ref(), quiet.neighbour.as_ref()));
@@ -80,7 +81,7 @@ pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verd
     verdict
 }
 
-fn play(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict {
+fn play(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool, lasts: SignedDuration) -> Verdict {
     let world = Arc::new(World::new(schedule, mutant));
     if is_traced {
         world.trace_on();
@@ -95,7 +96,8 @@ fn play(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verdict
         backups: vec![],
         world,
     };
-    let end = end(schedule, stage.world.start);
+    // Not in the middle of an hour's settling.
+    let end = BillingHour::of(stage.world.start + lasts).end() - SignedDuration::from_mins(10);
     let pod = stage.new_pod();
     stage.start(&pod);
     let hung = stage.play(end);
@@ -116,7 +118,8 @@ fn agenda(schedule: &Schedule, start: Timestamp) -> Vec<(Timestamp, Event)> {
     agenda
 }
 
-fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
+/// How long a run lasts at least.
+fn lasting(schedule: &Schedule) -> SignedDuration {
     let workload = i64::from(schedule.setting.hours) * 3600;
     let last = schedule.faults.iter().map(|fault| match fault {
         Fault::On { second, happening } => {
@@ -132,9 +135,7 @@ fn end(schedule: &Schedule, start: Timestamp) -> Timestamp {
         Fault::At { .. } => 0,
     });
     let last = last.max().unwrap_or_default().max(workload);
-    let end = start + SignedDuration::from_secs(last) + AFTERMATH;
-    // Not in the middle of an hour's settling.
-    BillingHour::of(end).end() - SignedDuration::from_mins(10)
+    SignedDuration::from_secs(last) + AFTERMATH
 }
 
 mod happen;

@@ -1,7 +1,7 @@
 //! The hours that are being recorded, in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write as _},
 };
 
@@ -21,9 +21,13 @@ const MAX_BYTES: usize = 64 << 20;
 /// Hours that were open for longer than this are given up: they will hardly be sealed from what is in memory.
 const LONGEST: SignedDuration = SignedDuration::from_hours(48);
 
-/// By product.
 #[derive(Default)]
-pub(super) struct Hours(BTreeMap<ObjectKey, BTreeMap<BillingHour, Hour>>);
+pub(super) struct Hours {
+    /// By product.
+    open: BTreeMap<ObjectKey, BTreeMap<BillingHour, Hour>>,
+    /// By product, the bindings that had no tick for so long that hours have passed, when the last tick began.
+    away: BTreeMap<ObjectKey, BTreeSet<String>>,
+}
 
 struct Hour {
     lines: GzEncoder<Vec<u8>>,
@@ -74,7 +78,7 @@ impl Hours {
     /// Gives up the hours that this binding is part of or that it has missed ticks of: they are not sealed from what was
     /// recorded. The next tick begins them anew; one that is sealed before has no recording, as after a process has restarted.
     pub(super) fn restored(&mut self, product: &ObjectKey, binding: &Binding, tally: &Tally) {
-        if let Some(hours) = self.0.get_mut(product) {
+        if let Some(hours) = self.open.get_mut(product) {
             hours.retain(|hour, open| {
                 let is_missed = tally.last_tick().is_some_and(|last| last < hour.end());
                 !open.bindings.contains_key(&binding.uid) && tally.hour(*hour).is_none() && !is_missed
@@ -85,6 +89,14 @@ impl Hours {
     /// Every hour that this tick can change: those that are open in a tally, and those between the last tick and this.
     pub(super) fn before(&mut self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]) {
         let present = BillingHour::of(tick);
+        let interval = product.meter.interval;
+        let is_away = |tally: &Tally| {
+            tally
+                .last_tick()
+                .is_some_and(|last| interval.after(last) < tick && BillingHour::of(last) < present)
+        };
+        let away = bindings.iter().filter(|(_, tally)| is_away(tally));
+        self.away.insert(product.key.clone(), away.map(|(binding, _)| binding.key.name.clone()).collect());
         let oldest = BillingHour::of(tick - LONGEST);
         let first = bindings
             .iter()
@@ -93,7 +105,7 @@ impl Hours {
                 tally.hours().map(|(hour, _)| hour).next().into_iter().chain(last)
             })
             .min();
-        let hours = self.0.entry(product.key.clone()).or_default();
+        let hours = self.open.entry(product.key.clone()).or_default();
         hours.retain(|hour, _| *hour >= oldest);
         let mut hour = first.map_or(present, |first| first.clamp(oldest, present));
         let terms = Terms::of(product);
@@ -107,7 +119,13 @@ impl Hours {
     }
 
     pub(super) fn after(&mut self, product: &ObjectKey, tick: &RecordedTick) {
-        let Some(hours) = self.0.get_mut(product) else { return };
+        let Some(hours) = self.open.get_mut(product) else { return };
+        let away = self.away.get(product);
+        if away.is_some_and(|away| tick.bindings.keys().any(|binding| away.contains(binding))) {
+            // What it missed counts for hours of which nobody knows here whether they are sealed; the next tick begins anew.
+            hours.clear();
+            return;
+        }
         let entry = line(&Entry::Tick(tick.clone()));
         for (hour, open) in hours.iter_mut().filter(|(hour, open)| !open.is_over && hour.start() <= tick.at) {
             open.write(&entry);
@@ -117,7 +135,7 @@ impl Hours {
 
     /// The compressed recording of an hour; `None` if there is none.
     pub(super) fn sealed(&mut self, product: &ObjectKey, hour: BillingHour, seal: Seal) -> Option<Vec<u8>> {
-        let mut sealed = self.0.get_mut(product)?.remove(&hour)?;
+        let mut sealed = self.open.get_mut(product)?.remove(&hour)?;
         sealed.entry(&Entry::Seal(Box::new(seal)));
         sealed.finished().ok().flatten()
     }
