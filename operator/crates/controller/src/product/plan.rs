@@ -115,12 +115,13 @@ fn refusal(observed: &Observed) -> Option<Verdict> {
 
 fn finalizer(observed: &Observed, is_metered: bool, is_sound: bool) -> Finalizer {
     let progress = &observed.progress;
-    // Nobody has read it while the plugin cannot be had.
+    // Nobody has read it while the plugin cannot be had; without a meter nobody ever will.
+    let has_meter = is_sound && observed.plugin.is_some();
     let is_unread =
         |one: &ObservedBinding| one.has_checkpoint && !progress.bindings.contains_key(&one.binding.key);
     let is_done = !observed.is_owed
         && progress.bindings.values().all(|binding| !binding.has_open_hours)
-        && !(is_sound && observed.bindings.iter().any(is_unread));
+        && !(has_meter && observed.bindings.iter().any(is_unread));
     let is_over =
         observed.deleted_since.is_some_and(|since| observed.now.duration_since(since) >= LONGEST_FAREWELL);
     match (observed.is_deleted, observed.has_finalizer) {

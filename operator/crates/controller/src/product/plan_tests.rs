@@ -46,7 +46,7 @@ fn departing() -> Observed {
         key: ObjectKey::new("vecdb", "vecdb"),
         checked,
         object,
-        plugin: None,
+        plugin: Some(Err(Finding { reason: "PullNotFound", message: "gone".to_owned() })),
         manifest: None,
         bindings: vec![binding("prod")],
         rival: None,
@@ -92,6 +92,14 @@ fn a_deleted_product_stays_while_anything_is_open_or_nobody_knows_whether_it_is(
 fn a_binding_that_was_never_measured_keeps_no_product() {
     let mut observed = departing();
     observed.bindings.iter_mut().for_each(|one| one.has_checkpoint = false);
+    observed.progress.bindings.clear();
+    assert_eq!(plan(&observed).finalizer, Finalizer::Remove);
+}
+
+#[test]
+fn a_product_whose_meter_was_taken_out_waits_for_nobody_to_read_its_checkpoints() {
+    let mut observed = departing();
+    observed.plugin = None;
     observed.progress.bindings.clear();
     assert_eq!(plan(&observed).finalizer, Finalizer::Remove);
 }

@@ -200,9 +200,10 @@ fn timestamp(observed: &Observed<'_>) -> Timestamp {
 fn evidence(observed: &Observed<'_>) -> Evidence {
     let inputs: Vec<&str> =
         observed.usage.iter().filter_map(|(_, usage)| usage.inputs().map(Digest::as_str)).collect();
+    let present = observed.product.meter.configured_plugin();
     let measured_by: Vec<ConfiguredPlugin> =
-        observed.usage.iter().flat_map(|(_, usage)| usage.configured_plugins()).collect();
-    let last = measured_by.last().cloned().unwrap_or_else(|| observed.product.meter.configured_plugin());
+        observed.usage.iter().flat_map(|(_, usage)| usage.configured_plugins(&present.config)).collect();
+    let last = measured_by.last().cloned().unwrap_or(present);
     let mut earlier: Vec<ConfiguredPlugin> = Vec::new();
     for one in measured_by {
         if one != last && !earlier.contains(&one) {

@@ -85,10 +85,12 @@ impl HourUsage {
         self.inputs.as_ref()
     }
 
-    /// All that measured it, oldest first; what measured it last comes last.
-    pub fn configured_plugins(&self) -> impl Iterator<Item = ConfiguredPlugin> {
-        let last = self.plugin.clone().zip(self.config.clone());
-        self.earlier.iter().cloned().chain(last.map(|(plugin, config)| ConfiguredPlugin { plugin, config }))
+    /// All that measured it, oldest first; what measured it last comes last. `present` is the product's configuration, for
+    /// checkpoints of before it was kept.
+    pub fn configured_plugins(&self, present: &Digest) -> impl Iterator<Item = ConfiguredPlugin> {
+        let config = self.config.as_ref().unwrap_or(present).clone();
+        let last = self.plugin.clone().map(|plugin| ConfiguredPlugin { plugin, config });
+        self.earlier.iter().cloned().chain(last)
     }
 
     /// The dimensions that it was measured by, each as it was at its first tick: those that were sold at the last tick, and

@@ -296,9 +296,13 @@ fn a_checkpoint_of_an_older_version_still_loads_and_has_the_same_usage() {
     bench.tick(vec![gauge("1")]);
     let mut json = serde_json::to_value(&bench.tally).unwrap();
     let hour = json.pointer_mut("/hours/0/1").unwrap().as_object_mut().unwrap();
-    assert!(hour.remove("measuredBy").is_some());
+    assert!(hour.remove("measuredBy").is_some() && hour.remove("config").is_some());
     bench.tally = serde_json::from_value(json).unwrap();
-    assert_eq!(bench.tally.hours().next().unwrap().1.measured_by(), []);
+    let (_, hour) = bench.tally.hours().next().unwrap();
+    assert_eq!(hour.measured_by(), []);
+    let config = Digest::of(b"now");
+    let named: Vec<ConfiguredPlugin> = hour.configured_plugins(&config).collect();
+    assert_eq!(named, [ConfiguredPlugin { config, ..origin().measured_by }]);
     assert_eq!(bench.folded("14", Fold::Sum), "1.000000");
     bench.tick(vec![gauge("1")]);
     assert_eq!(bench.tally.hours().next().unwrap().1.measured_by(), bench.dimensions);
@@ -318,6 +322,6 @@ fn an_hour_names_every_plugin_and_configuration_that_measured_it() {
         bench.tally.commit(tick, rules, &Measurement::default(), &origin);
     }
     let (_, hour) = bench.tally.hours().next().unwrap();
-    let named: Vec<ConfiguredPlugin> = hour.configured_plugins().collect();
+    let named: Vec<ConfiguredPlugin> = hour.configured_plugins(&Digest::of(b"{1}")).collect();
     assert_eq!(named, [configured("one", "{}"), configured("two", "{}"), configured("one", "{1}")]);
 }
