@@ -93,6 +93,11 @@ impl Meter {
         self.chain.as_ref().and_then(|chain| chain.last.as_ref()).map(|report| report.body.hour)
     }
 
+    /// The last hour that no tick may add to.
+    pub(super) fn closed(&self) -> Option<BillingHour> {
+        self.sealed().max(self.sealing)
+    }
+
     /// What the ledger shows of the product, after it has been compared with what is known to have been sent.
     async fn recall(&self, house: &House) -> Result<Vec<Entry>, LedgerError> {
         let product = &self.product.key;
@@ -182,6 +187,7 @@ impl Meter {
             && self.bindings.values().all(|metered| {
                 metered.restored
                     && (metered.duty != Duty::Ticks
+                        || self.sealing == Some(hour)
                         || metered.first_tick > last
                         || metered.tally.last_tick().is_some_and(|tick| tick >= last))
             })
@@ -208,6 +214,7 @@ impl Meter {
             let settlement = Settlement::of(&report, self.product.mode);
             // A report of such an hour was there before: it is new only because it was lost.
             let settlement = if mark.covers(hour) { in_doubt(settlement) } else { settlement };
+            self.sealing = Some(hour);
             let sealed =
                 match house.ledger.create_if_absent(&self.product.key.namespace, &report, &settlement).await?
                 {
@@ -236,6 +243,7 @@ impl Meter {
             metered.unsaved |= metered.tally.hour(hour).is_some();
             metered.tally.forget_through(hour);
         }
+        self.sealing = None;
         Ok(())
     }
 

@@ -121,6 +121,9 @@ pub struct Meter {
     plugin_hour: Option<BillingHour>,
     bindings: BTreeMap<Identity, Metered>,
     chain: Option<Chain>,
+    /// The hour whose report was to be created, and may be there although nobody has heard so. No tick adds to it any more: what
+    /// that report does not hold would be lost.
+    sealing: Option<BillingHour>,
     next_checkpoint: Option<Timestamp>,
     /// What the last save told about the time.
     second_opinion: Option<SecondOpinion>,
@@ -151,6 +154,7 @@ impl Meter {
             plugin_hour: None,
             bindings: BTreeMap::new(),
             chain: None,
+            sealing: None,
             next_checkpoint: None,
             second_opinion: None,
             expected: None,
@@ -259,6 +263,10 @@ impl Meter {
             self.is_sure_of_the_time(house, now).await;
         }
         if !self.doubts_the_time() {
+            if self.sealing.is_some() {
+                // First, because ticks wait for it.
+                self.seal_due(house, now).await;
+            }
             self.take_over(house, now).await;
             self.run_ticks(house, now).await;
         }

@@ -26,8 +26,10 @@ impl Meter {
         if let Some(until) = self.until {
             tick = tick.min(until);
         }
+        let is_open = self.sealing.is_none_or(|hour| tick > hour.end());
         let is_due = |metered: &Metered| {
-            metered.restored
+            is_open
+                && metered.restored
                 && metered.duty == Duty::Ticks
                 && tick >= metered.first_tick
                 && metered.tally.last_tick().is_none_or(|last| last < tick)
@@ -59,9 +61,9 @@ impl Meter {
         tick: Timestamp,
         collected: &Collected,
     ) -> Option<Finding> {
-        let sealed = self.sealed();
+        let closed = self.closed();
         let metered = self.bindings.get_mut(binding)?;
-        metered.miss_until(tick, self.product.rules(), sealed);
+        metered.miss_until(tick, self.product.rules(), closed);
         metered.run(&self.product, &self.plugin, tick, collected).await.err()
     }
 
@@ -126,13 +128,13 @@ impl Meter {
 }
 
 impl Metered {
-    /// Counts the ticks between the last one and `tick`: nobody was there to run them. Those of hours that have been sealed
+    /// Counts the ticks between the last one and `tick`: nobody was there to run them. Those of hours that have been closed
     /// meanwhile, without this binding, are over.
-    pub(super) fn miss_until(&mut self, tick: Timestamp, rules: Rules<'_>, sealed: Option<BillingHour>) {
+    pub(super) fn miss_until(&mut self, tick: Timestamp, rules: Rules<'_>, closed: Option<BillingHour>) {
         let interval = rules.interval;
         let Some(last) = self.tally.last_tick() else { return };
         let mut missed = interval.after(interval.tick_at_or_before(last));
-        missed = sealed.map_or(missed, |hour| missed.max(hour.end()));
+        missed = closed.map_or(missed, |hour| missed.max(hour.end()));
         while missed < tick {
             self.tally.miss(missed, rules);
             missed = interval.after(missed);

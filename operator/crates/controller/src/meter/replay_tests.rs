@@ -265,6 +265,22 @@ async fn what_was_recorded_before_a_checkpoint_was_read_again_counts_no_more() {
 }
 
 #[tokio::test]
+async fn an_hour_that_a_binding_was_sealed_without_is_not_computed_again_for_it() {
+    let mut bench = Bench::new();
+    for (time, total) in [("14:00", 100.0), ("14:10", 101.5), ("14:50", 102.25)] {
+        bench.at(time, total).await;
+    }
+    bench.meter.set_bindings(vec![(binding(), true)], bench.world.now());
+    bench.at("15:05", 109.0).await;
+    // Its next tick is that of 15:00: no tick was missed, and what it counts belongs to the hour that is open.
+    bench.meter.set_bindings(vec![(binding(), false)], bench.world.now());
+    for time in ["15:06", "15:10", "15:20", "16:00", "16:05"] {
+        bench.at(time, 110.0).await;
+    }
+    assert_right_or_none(&bench.replayed().await, "for a binding that came back");
+}
+
+#[tokio::test]
 async fn ticks_that_were_missed_are_missed_again() {
     let mut bench = Bench::new();
     for (index, time) in TIMES.iter().enumerate() {

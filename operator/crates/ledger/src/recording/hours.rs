@@ -25,8 +25,11 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(48);
 pub(super) struct Hours {
     /// By product.
     open: BTreeMap<ObjectKey, BTreeMap<BillingHour, Hour>>,
-    /// By product, the bindings that had no tick for so long that hours have passed, when the last tick began.
+    /// By product, the bindings that had no tick for so long that hours have passed or were sealed without them, when the last
+    /// tick began.
     away: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// By product, the last hour that was sealed.
+    sealed: BTreeMap<ObjectKey, BillingHour>,
 }
 
 struct Hour {
@@ -90,10 +93,12 @@ impl Hours {
     pub(super) fn before(&mut self, product: &Product, tick: Timestamp, bindings: &[(&Binding, &Tally)]) {
         let present = BillingHour::of(tick);
         let interval = product.meter.interval;
+        let sealed = self.sealed.get(&product.key);
         let is_away = |tally: &Tally| {
-            tally
-                .last_tick()
-                .is_some_and(|last| interval.after(last) < tick && BillingHour::of(last) < present)
+            tally.last_tick().is_some_and(|last| {
+                let has_missed = interval.after(last) < tick && BillingHour::of(last) < present;
+                has_missed || sealed.is_some_and(|hour| last < hour.end())
+            })
         };
         let away = bindings.iter().filter(|(_, tally)| is_away(tally));
         self.away.insert(product.key.clone(), away.map(|(binding, _)| binding.key.name.clone()).collect());
@@ -135,6 +140,8 @@ impl Hours {
 
     /// The compressed recording of an hour; `None` if there is none.
     pub(super) fn sealed(&mut self, product: &ObjectKey, hour: BillingHour, seal: Seal) -> Option<Vec<u8>> {
+        let last = self.sealed.entry(product.clone()).or_insert(hour);
+        *last = hour.max(*last);
         let mut sealed = self.open.get_mut(product)?.remove(&hour)?;
         sealed.entry(&Entry::Seal(Box::new(seal)));
         sealed.finished().ok().flatten()

@@ -3,6 +3,7 @@ mod departures;
 mod faults;
 mod late;
 mod plugins;
+mod seals;
 
 use std::{
     collections::BTreeSet,
