@@ -17,6 +17,10 @@ use crate::{
 /// How long the run goes on after the last fault: the window of the last hour, its seal, and an hour to carry what expired.
 const AFTERMATH: SignedDuration = SignedDuration::from_hours(9);
 
+/// For how long nothing more goes wrong at the end: what is in doubt is decided at its deadline, five hours and fifty minutes
+/// after its hour began, and an hour must carry what expired.
+const SETTLING: SignedDuration = SignedDuration::from_hours(7);
+
 /// As long as the elector trusts a lease that it does not hear of any more.
 const TENURE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -82,7 +86,7 @@ pub fn run(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool) -> Verd
 }
 
 fn play(schedule: &Schedule, mutant: Option<Mutant>, is_traced: bool, lasts: SignedDuration) -> Verdict {
-    let world = Arc::new(World::new(schedule, mutant));
+    let world = Arc::new(World::new(schedule, mutant, lasts - SETTLING));
     if is_traced {
         world.trace_on();
     }

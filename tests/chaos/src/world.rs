@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) stale: BTreeSet<Step>,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) start: Timestamp,
+    /// From when on no effect fails any more.
+    calm_from: Timestamp,
     state: Mutex<State>,
     is_traced: AtomicBool,
 }
@@ -126,7 +128,8 @@ pub(crate) enum Order {
 }
 
 impl World {
-    pub(crate) fn new(schedule: &Schedule, mutant: Option<Mutant>) -> Self {
+    /// A world in which effects fail for so long.
+    pub(crate) fn new(schedule: &Schedule, mutant: Option<Mutant>, troubled_for: SignedDuration) -> Self {
         let start: Timestamp = START.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let start = start + SignedDuration::from_secs(i64::from(schedule.setting.starts_after));
         let settings = match mutant {
@@ -149,6 +152,7 @@ impl World {
                 .collect(),
             mutant,
             start,
+            calm_from: start + troubled_for,
             state: Mutex::new(State {
                 first: Watched::new(Tenant::First, schedule, start),
                 neighbour: Watched::new(Tenant::Neighbour, schedule, start),
@@ -203,7 +207,7 @@ impl World {
         let count = state.counts.entry(step).or_default();
         *count += 1;
         let number = *count;
-        let deed = self.fates.get(&(step, number)).copied();
+        let deed = self.fates.get(&(step, number)).copied().filter(|_| self.now() < self.calm_from);
         if let Some(deed) = deed {
             state.fired.push(Cell::At(step, deed));
             drop(state);
