@@ -63,11 +63,13 @@ pub enum Mutant {
     DigitLost,
     /// When the plugin of one product fails, another product misses its ticks for the rest of the hour.
     FailureSpreads,
+    /// While one product has a record that AWS refused, no other product's are sent.
+    RefusalBlocks,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoWriteAhead,
         Self::TimeOfSending,
         Self::StatusIgnored,
@@ -85,6 +87,7 @@ impl Mutant {
         Self::StatementBelieved,
         Self::DigitLost,
         Self::FailureSpreads,
+        Self::RefusalBlocks,
     ];
 
     /// The invariant that must be found broken: another one would be noticed by accident.
@@ -101,6 +104,7 @@ impl Mutant {
             Self::ExpiredVanishes => "I7",
             Self::FailureSpreads => "I9",
             Self::DigitLost => "I10",
+            Self::RefusalBlocks => "I11",
         }
     }
 
@@ -138,10 +142,18 @@ impl Mutant {
         let is_sending = |entry: &Entry| {
             entry.settlement.records.iter().any(|record| record.state == RecordState::Sending)
         };
+        let has_refusal = |entry: &&Entry| {
+            entry.settlement.records.iter().any(|record| record.state == RecordState::Rejected)
+        };
         match world.mutant {
             Some(Self::PartialSuccessFreezes) => found.retain(|entry| entry.settlement.accepted() == 0),
             Some(Self::FlushBeforeSend) => found.retain(|entry| !is_sending(entry)),
             Some(Self::ExpiredVanishes) => found.retain(|entry| now < entry.report.deadline()),
+            Some(Self::RefusalBlocks) => {
+                if let Some(product) = found.iter().find(has_refusal).map(|entry| entry.namespace.clone()) {
+                    found.retain(|entry| entry.namespace == product);
+                }
+            }
             _ => {}
         }
         found
