@@ -8,6 +8,7 @@
 mod chain;
 mod document;
 mod export;
+mod late;
 mod since;
 mod statements;
 
@@ -45,7 +46,7 @@ pub enum Kind {
     RolledBack,
     /// The export ends before its end.
     Truncated,
-    /// A statement and the reports do not fit each other.
+    /// A statement and the reports, or two reports, do not fit each other.
     Contradiction,
     /// A rule of the ledger is broken.
     Broken,
@@ -213,6 +214,7 @@ pub fn prove(material: &Material) -> Proof {
     for (product, Books { history, statements }) in books {
         let of_chain = chain::problems(&history, &statements);
         problems.extend(of_chain.into_iter().filter(|problem| !damaged.contains(&problem.report)));
+        problems.extend(late::problems(&history));
         problems.extend(statements::problems(&history, &statements));
         let name = |entry: &Entry| entry.report.name();
         chains.push(Chain {
