@@ -50,6 +50,9 @@ pub(super) async fn report(house: &House, observed: &Observed, plan: &Plan, acte
         conditions::updated(&status.conditions, &verdicts, subject.generation, house.clock.now());
     let said = said(status, observed, &conditions);
     if said != ours(status) {
+        // Before the status, which says what has been told: after a crash in between it is told once more, and not never.
+        let news = conditions::announcements(&status.conditions, &verdicts);
+        house.events.announce(&reference(subject), ACTION, news).await;
         if let Err(error) = write(house, subject, &acted.version, &said).await {
             // A binding that is gone needs no status; one that has changed is looked at again.
             if error != CallError::Absent {
@@ -57,8 +60,6 @@ pub(super) async fn report(house: &House, observed: &Observed, plan: &Plan, acte
             }
             return Next::Failed;
         }
-        let news = conditions::announcements(&status.conditions, &verdicts);
-        house.events.announce(&reference(subject), ACTION, news).await;
     }
     if acted.failures.is_empty() { plan.next } else { Next::Failed }
 }
