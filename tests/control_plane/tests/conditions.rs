@@ -9,10 +9,10 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tollkeeper_api::{LicenseBinding, MarketplaceProduct};
-use tollkeeper_control_plane::{PATIENCE, Stage, Workload};
-use tollkeeper_kit::{http_get, wait_until};
+use tollkeeper_control_plane::{Observed, PATIENCE, Stage, Workload};
+use tollkeeper_kit::{Operator, http_get, wait_until};
 
 fn untyped(stage: &Stage, kind: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("tollkeeper.dev", "v1alpha1", kind));
@@ -88,7 +88,7 @@ async fn an_unreachable_target_is_a_condition_and_its_usage_is_not_lost() {
 }
 
 #[tokio::test]
-async fn one_object_that_cannot_be_decoded_stops_no_other() {
+async fn an_object_that_cannot_be_decoded_stops_no_other_and_loses_nothing() {
     let stage = Stage::at("undecodable", "2026-11-21T13:55:00Z").await;
     let workload = Workload::start(&stage.namespace).await;
     workload.run_pod(&stage.namespace, "vecdb-0", "2").await;
@@ -117,10 +117,65 @@ async fn one_object_that_cannot_be_decoded_stops_no_other() {
     assert_eq!((event.type_.as_deref(), event.reason.as_deref()), (Some("Warning"), Some("Undecodable")));
     assert!(event.note.as_deref().is_some_and(|note| note.contains(UNKNOWN)), "{:?}", event.note);
 
+    let total = scan_and_kill(&stage, &workload, operator).await;
+    let change = json!({"spec": {"workload": {"selector": {"matchLabels": null, "matchExpressions":
+        [{"key": "app", "operator": UNKNOWN, "values": ["vecdb"]}]}}}});
+    bindings.patch("prod", &PatchParams::default(), &Patch::Merge(&change)).await.unwrap();
+    let _operator = stage.start_operator();
+    wait_until("what was scanned before to be billed", PATIENCE, async || {
+        let billed = scanned(&stage.observe().await);
+        if billed == total { Ok(()) } else { Err(format!("{billed} of {total} GB")) }
+    })
+    .await
+    .unwrap();
+
     // What is stored stands, whatever the schema says from now on; it goes before the schema is as it was.
-    bindings.delete("broken", &Default::default()).await.unwrap();
+    for name in ["broken", "prod"] {
+        bindings.delete(name, &Default::default()).await.unwrap();
+    }
+    wait_until("the deleted binding to go, as its usage is settled", PATIENCE, async || {
+        match bindings.get_opt("prod").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+    .unwrap();
     schema(&stage, json!([{"op": "test", "path": ADDED, "value": UNKNOWN}, {"op": "remove", "path": ADDED}]))
         .await;
+}
+
+/// Lets something be scanned and kills the operator when a checkpoint holds it and no report does. Returns all that was scanned.
+async fn scan_and_kill(stage: &Stage, workload: &Workload, mut operator: Operator) -> u64 {
+    let bindings = untyped(stage, "LicenseBinding");
+    let mut total = 0;
+    loop {
+        workload.scan(3);
+        total += 3;
+        wait_until("a checkpoint with what was scanned", PATIENCE, async || {
+            let binding = bindings.get("prod").await.map_err(|error| error.to_string())?;
+            let usage =
+                binding.data["status"]["currentHour"]["usage"].as_array().cloned().unwrap_or_default();
+            let is_scanned = |one: &Value| one["dimension"] == "gb_scanned" && one["quantity"] == "3";
+            if usage.iter().any(is_scanned) { Ok(()) } else { Err(format!("{usage:?}")) }
+        })
+        .await
+        .unwrap();
+        operator.kill().unwrap();
+        operator.wait(PATIENCE).await.unwrap();
+        // On a slow machine the hour may have ended before that.
+        if scanned(&stage.observe().await) < total {
+            return total;
+        }
+        operator = stage.start_operator();
+    }
+}
+
+/// Gigabytes in the reports.
+fn scanned(observed: &Observed) -> u64 {
+    let records = observed.reports.iter().flat_map(|report| report["spec"]["records"].as_array().unwrap());
+    let scanned = records.filter(|record| record["dimension"] == "gb_scanned");
+    scanned.map(|record| record["quantity"].as_u64().unwrap()).sum()
 }
 
 #[tokio::test]
@@ -187,7 +242,7 @@ async fn with_an_unknown_operator(stage: &Stage) -> DynamicObject {
     .unwrap()
 }
 
-async fn schema(stage: &Stage, patch: serde_json::Value) {
+async fn schema(stage: &Stage, patch: Value) {
     let definitions = stage.namespace.control_plane().definitions().await.unwrap();
     let crds: Api<CustomResourceDefinition> = Api::all(definitions);
     let patch = Patch::<()>::Json(serde_json::from_value(patch).unwrap());

@@ -21,13 +21,13 @@ use futures::{Stream, StreamExt as _, future, stream};
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
-    core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, timeout},
@@ -35,7 +35,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tollkeeper_core::identity::ObjectKey;
 
-use self::seen::differs;
+use self::seen::{Guarded, Keeping, differs};
 pub use self::seen::{Seen, Undecodable};
 
 /// Seconds after which the API server ends a watch. Load balancers drop silent connections after 240 s or later without
@@ -85,7 +85,7 @@ pub struct Watched<K> {
     /// The namespaces in care, empty for all of them at once; `None` before the watch runs.
     listings: watch::Sender<Option<BTreeMap<String, Listing>>>,
     outages: Mutex<BTreeMap<String, Outage>>,
-    prune: fn(&mut K),
+    keeping: Keeping<K>,
 }
 
 impl<K> Watched<K>
@@ -101,18 +101,23 @@ where
 {
     /// Nothing yet. `prune` takes away what is large and not needed; `managedFields` go anyway.
     pub fn new(prune: fn(&mut K)) -> Arc<Self> {
+        Self::with_remains(prune, |_| None)
+    }
+
+    /// The same; `remains` tells from what is stored what can be read of an object that cannot be decoded.
+    pub fn with_remains(prune: fn(&mut K), remains: fn(&Value) -> Option<K>) -> Arc<Self> {
         Arc::new(Self {
             objects: RwLock::default(),
             changes: broadcast::channel(CHANGES).0,
             listings: watch::Sender::new(None),
             outages: Mutex::default(),
-            prune,
+            keeping: Keeping { prune, remains },
         })
     }
 
     /// Watches until it is stopped.
     pub async fn run(&self, client: &Client, scope: &Scope, stop: &CancellationToken) {
-        let parts: Vec<(Option<String>, Api<DeserializeGuard<K>>)> = match scope {
+        let parts: Vec<(Option<String>, Api<Guarded<K>>)> = match scope {
             Scope::Cluster => vec![(None, Api::all(client.clone()))],
             Scope::Namespaces(names) => names
                 .iter()
@@ -203,14 +208,10 @@ where
     /// As if the API server had told it.
     #[cfg(test)]
     pub(crate) fn put(&self, key: ObjectKey, object: Option<K>) {
-        let pruned = object.map(|mut object| {
-            (self.prune)(&mut object);
-            Seen::Object(Arc::new(object))
-        });
-        self.set(key, pruned);
+        self.set(key, object.map(|object| Guarded::Object(object).kept(&self.keeping)));
     }
 
-    async fn follow(&self, namespace: Option<String>, api: Api<DeserializeGuard<K>>) {
+    async fn follow(&self, namespace: Option<String>, api: Api<Guarded<K>>) {
         let name = namespace.as_deref().unwrap_or_default();
         loop {
             let config = watcher::Config::default().timeout(WATCH_TIMEOUT).page_size(PAGE);
@@ -246,7 +247,7 @@ where
         &self,
         namespace: Option<&str>,
         listing: &mut Option<BTreeMap<ObjectKey, Seen<K>>>,
-        event: Event<DeserializeGuard<K>>,
+        event: Event<Guarded<K>>,
     ) -> bool {
         match event {
             Event::Init => *listing = Some(BTreeMap::new()),
@@ -267,20 +268,8 @@ where
         false
     }
 
-    fn seen(&self, object: DeserializeGuard<K>) -> (ObjectKey, Seen<K>) {
-        let key = key_of(object.meta());
-        let seen = match object.0 {
-            Ok(mut object) => {
-                object.meta_mut().managed_fields = None;
-                (self.prune)(&mut object);
-                Seen::Object(Arc::new(object))
-            }
-            Err(invalid) => {
-                let metadata = ObjectMeta { managed_fields: None, ..invalid.metadata };
-                Seen::Undecodable(Arc::new(Undecodable { metadata, problem: invalid.error }))
-            }
-        };
-        (key, seen)
+    fn seen(&self, object: Guarded<K>) -> (ObjectKey, Seen<K>) {
+        (key_of(object.meta()), object.kept(&self.keeping))
     }
 
     /// A list has been read: what it does not hold is gone.

@@ -118,6 +118,21 @@ async fn a_change_of_what_is_pruned_is_no_change_but_its_version_is_kept() {
 }
 
 #[tokio::test]
+async fn a_write_to_an_undecodable_object_that_mends_nothing_is_no_change() {
+    let bad = |version, problem: &str| map("bad", version, &json!(problem));
+    let mut written = bad("2", "not a map");
+    written["binaryData"] = json!({"b": "AAAA"});
+    let watches = [written, bad("3", "something else"), map("good", "4", &json!({}))];
+    let watches = watches.map(|object| json!({"type": "MODIFIED", "object": object}));
+    let lists = vec![list(&[bad("1", "not a map")])];
+    let mut watching = watching(scripted(lists, watches.to_vec()), vecdb());
+    let told = [watching.change().await, watching.change().await, watching.change().await];
+    assert_eq!(told, [key("bad"), key("bad"), key("good")]);
+    let Some(Seen::Undecodable(bad)) = watching.watched.get(&key("bad")) else { panic!("it is kept") };
+    assert_eq!(bad.metadata.resource_version.as_deref(), Some("3"));
+}
+
+#[tokio::test]
 async fn a_refused_list_is_tried_again_and_seen_as_an_outage_meanwhile() {
     let refused = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
         "message": "no list"});

@@ -103,13 +103,31 @@ fn a_deleted_binding_that_somebody_else_holds_is_not_touched() {
     assert_eq!((plan.is_release, plan.steps.len(), plan.mark), (false, 0, None));
 }
 
-#[test]
-fn a_deleted_binding_that_cannot_be_decoded_goes_in_the_end() {
+fn undecodable(remains: Option<LicenseBinding>) -> Observed {
     let metadata = serde_json::from_value(json!({"name": "prod", "namespace": "vecdb", "uid": UID,
         "deletionTimestamp": "2026-11-21T14:20:00Z", "finalizers": [SETTLE_FINALIZER],
         "annotations": {DELETION_ANNOTATION: now().to_string()}}));
-    let broken = Undecodable { metadata: metadata.unwrap(), problem: "no spec".to_owned() };
-    let observed = Observed::of(&key(), &Seen::Undecodable(Arc::new(broken)));
+    let broken = Undecodable { metadata: metadata.unwrap(), problem: "no spec".to_owned(), remains };
+    Observed::of(&key(), &Seen::Undecodable(Arc::new(broken)))
+}
+
+#[test]
+fn a_deleted_binding_that_cannot_be_decoded_goes_in_the_end() {
+    let observed = undecodable(None);
     assert_eq!(waits_for(&observed, now()), "ProductUnknown");
     assert!(plan(&observed, now() + SignedDuration::from_hours(7)).is_release);
+}
+
+#[test]
+fn a_deleted_binding_that_cannot_be_decoded_waits_for_its_open_hours_like_any_other() {
+    let checkpoint = json!({"at": "1970-01-01T00:00:00Z", "hour": "", "data": ""});
+    let remains = json!({"metadata": {"name": "prod"}, "spec": {"productRef": {"name": "vecdb"}},
+        "status": {"checkpoint": checkpoint}});
+    let mut observed = undecodable(Some(serde_json::from_value(remains).unwrap()));
+    observed.product.as_mut().unwrap().is_to_be_metered = true;
+    assert_eq!(waits_for(&observed, now()), "MeterNotRunning");
+    let closed = Progress { has_open_hours: false, last_hour: None };
+    let bindings = [(key(), closed)].into();
+    observed.progress = Some(ProductProgress { is_metered: true, bindings, ..ProductProgress::default() });
+    assert!(plan(&observed, now()).is_release);
 }

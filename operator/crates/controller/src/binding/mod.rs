@@ -8,6 +8,7 @@ pub mod act;
 pub mod objects;
 pub mod observe;
 pub mod plan;
+mod remains;
 pub mod report;
 pub mod settle;
 #[cfg(test)]
@@ -60,9 +61,9 @@ pub struct House {
     pub products: Arc<Watched<MarketplaceProduct>>,
 }
 
-/// A watch of bindings that leaves out their checkpoints.
+/// A watch of bindings that leaves out their checkpoints, and keeps what it can of those that cannot be decoded.
 pub fn watched() -> Arc<Watched<LicenseBinding>> {
-    Watched::new(report::prune)
+    Watched::with_remains(report::prune, remains::remains)
 }
 
 /// Keeps all bindings until it is stopped. The two watches must be running.
@@ -136,12 +137,9 @@ fn ticks() -> impl Stream<Item = ()> + Send + 'static {
 }
 
 fn is_of(key: &ObjectKey, seen: &Seen<LicenseBinding>, product: &ObjectKey) -> bool {
-    match seen {
-        Seen::Object(binding) => {
-            key.namespace == product.namespace && binding.spec.product_ref.name == product.name
-        }
-        Seen::Undecodable(_) => false,
-    }
+    seen.readable().is_some_and(|binding| {
+        key.namespace == product.namespace && binding.spec.product_ref.name == product.name
+    })
 }
 
 /// Whether something may change about it that nothing tells of: its objects, or the ledger it waits for.

@@ -97,6 +97,8 @@ pub struct Observed {
     pub spec: Result<CheckedBinding, Problem>,
     /// Its status; `None` if that cannot be decoded.
     pub status: Option<LicenseBindingStatus>,
+    /// Whether the binding has ever been measured.
+    pub has_checkpoint: bool,
     /// Its product, as far as that can be known.
     pub product: Option<ProductSeen>,
     /// How far the product's metering is.
@@ -140,34 +142,34 @@ impl ObserveError {
 impl Observed {
     /// What is known before anything is read.
     pub(super) fn of(key: &ObjectKey, seen: &Seen<LicenseBinding>) -> Self {
-        let (metadata, spec, status, product) = match seen {
+        let (metadata, spec, status) = match seen {
             Seen::Object(binding) => {
                 let spec = CheckedBinding::try_from(&**binding)
                     .map_err(|problem| Problem { reason: problem.reason(), message: problem.to_string() });
-                let product = ObjectKey::new(&key.namespace, &binding.spec.product_ref.name);
-                (&binding.metadata, spec, Some(binding.status.clone().unwrap_or_default()), Some(product))
+                (&binding.metadata, spec, Some(binding.status.clone().unwrap_or_default()))
             }
             Seen::Undecodable(broken) => {
                 let message = format!("the binding cannot be decoded: {}; correct it", broken.problem);
                 let problem = Problem { reason: "Undecodable", message };
-                (&broken.metadata, Err(problem), None, None)
+                (&broken.metadata, Err(problem), None)
             }
         };
+        let readable = seen.readable();
+        let checkpoint = readable
+            .and_then(|binding| binding.status.as_ref())
+            .and_then(|status| status.checkpoint.as_ref());
+        let product = readable.map(|binding| ObjectKey::new(&key.namespace, &binding.spec.product_ref.name));
         Self {
             subject: Subject::of(key, metadata),
             spec,
             status,
+            has_checkpoint: checkpoint.is_some(),
             product: product.map(|key| ProductSeen { key, exists: false, is_to_be_metered: false }),
             progress: None,
             unsettled: BTreeSet::new(),
             objects: BTreeMap::new(),
             token: None,
         }
-    }
-
-    /// Whether the binding has ever been measured.
-    pub fn has_checkpoint(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.checkpoint.is_some())
     }
 
     /// The conditions as they are.

@@ -79,7 +79,7 @@ pub fn open_hours(observed: &Observed) -> Option<(&'static str, String)> {
         }
         Some(_) => None,
         // It has been measured once, and the product's meter has not looked at it since the operator started.
-        None if observed.has_checkpoint() => Some((
+        None if observed.has_checkpoint => Some((
             "MeterNotRunning",
             "the meter of its product does not run, so its last hours are not sealed".to_owned(),
         )),

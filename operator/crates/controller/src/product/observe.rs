@@ -107,24 +107,23 @@ fn bindings(product: &ObjectKey, house: &ProductHouse) -> Vec<ObservedBinding> {
         .bindings
         .all()
         .into_iter()
-        .filter_map(|(_, seen)| match seen {
-            Seen::Object(object) => Some(object),
-            Seen::Undecodable(_) => None,
-        })
-        .filter_map(|object| observed(&object))
+        .filter_map(|(_, seen)| observed(&seen))
         .filter_map(|(own, observed)| (&own == product).then_some(observed))
         .collect()
 }
 
 /// A binding and its product. One that is not usable says so itself; what was measured of it while it was is still sealed.
-fn observed(object: &LicenseBinding) -> Option<(ObjectKey, ObservedBinding)> {
+fn observed(seen: &Seen<LicenseBinding>) -> Option<(ObjectKey, ObservedBinding)> {
+    let object = seen.readable()?;
     let has_checkpoint = object.status.as_ref().is_some_and(|status| status.checkpoint.is_some());
-    let (product, binding, is_usable) = match CheckedBinding::try_from(object) {
-        Ok(checked) => (checked.product, checked.binding, true),
-        Err(_) => {
-            let (product, binding) = CheckedBinding::measured_before(object).filter(|_| has_checkpoint)?;
-            (product, binding, false)
-        }
+    let usable = match seen {
+        Seen::Object(_) => CheckedBinding::try_from(object).ok(),
+        Seen::Undecodable(_) => None,
+    };
+    let is_usable = usable.is_some();
+    let (product, binding) = match usable {
+        Some(checked) => (checked.product, checked.binding),
+        None => CheckedBinding::measured_before(object).filter(|_| has_checkpoint)?,
     };
     let observed = ObservedBinding {
         binding,
@@ -175,27 +174,48 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::watch::Undecodable;
+
+    fn object(buyer: &serde_json::Value, status: &serde_json::Value) -> LicenseBinding {
+        let object = json!({
+            "apiVersion": "tollkeeper.dev/v1alpha1", "kind": "LicenseBinding",
+            "metadata": {"name": "prod", "namespace": "vecdb", "uid": "uid"},
+            "spec": {"productRef": {"name": "vecdb"}, "buyer": buyer}, "status": status,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn measured() -> serde_json::Value {
+        json!({"checkpoint": {"at": "2026-11-21T14:20:00Z", "hour": "2026-11-21T14:00:00Z", "data": ""}})
+    }
+
+    fn undecodable(remains: Option<LicenseBinding>) -> Seen<LicenseBinding> {
+        let metadata = object(&json!(null), &json!({})).metadata;
+        let problem = "unknown variant `Near`".to_owned();
+        Seen::Undecodable(std::sync::Arc::new(Undecodable { metadata, problem, remains }))
+    }
 
     #[test]
     fn a_binding_that_cannot_be_used_any_more_is_kept_for_what_was_measured_of_it() {
-        let object = |buyer: serde_json::Value, status: serde_json::Value| -> LicenseBinding {
-            let object = json!({
-                "apiVersion": "tollkeeper.dev/v1alpha1", "kind": "LicenseBinding",
-                "metadata": {"name": "prod", "namespace": "vecdb", "uid": "uid"},
-                "spec": {"productRef": {"name": "vecdb"}, "buyer": buyer}, "status": status,
-            });
-            serde_json::from_value(object).unwrap()
-        };
-        let measured =
-            json!({"checkpoint": {"at": "2026-11-21T14:20:00Z", "hour": "2026-11-21T14:00:00Z", "data": ""}});
-        let (product, usable) = observed(&object(json!(null), measured.clone())).unwrap();
+        let observed =
+            |buyer, status| super::observed(&Seen::Object(std::sync::Arc::new(object(&buyer, &status))));
+        let (product, usable) = observed(json!(null), measured()).unwrap();
         assert_eq!((product, usable.is_ending), (ObjectKey::new("vecdb", "vecdb"), false));
-        let (product, unusable) = observed(&object(json!({}), measured)).unwrap();
+        let (product, unusable) = observed(json!({}), measured()).unwrap();
         assert_eq!((product, unusable.is_ending), (ObjectKey::new("vecdb", "vecdb"), true));
         assert_eq!(
             (&unusable.binding.key, &unusable.binding.uid),
             (&usable.binding.key, &usable.binding.uid)
         );
-        assert_eq!(observed(&object(json!({}), json!({}))), None, "it was never measured");
+        assert_eq!(observed(json!({}), json!({})), None, "it was never measured");
+    }
+
+    #[test]
+    fn a_binding_that_cannot_be_decoded_is_kept_for_what_was_measured_of_it() {
+        let (product, kept) = observed(&undecodable(Some(object(&json!(null), &measured())))).unwrap();
+        assert_eq!((product, kept.is_ending), (ObjectKey::new("vecdb", "vecdb"), true));
+        assert_eq!(kept.binding.uid, "uid");
+        let never_measured = undecodable(Some(object(&json!(null), &json!({}))));
+        assert_eq!([observed(&never_measured), observed(&undecodable(None))], [None, None]);
     }
 }
