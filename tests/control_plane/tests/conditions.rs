@@ -156,7 +156,7 @@ async fn scan_and_kill(stage: &Stage, workload: &Workload, mut operator: Operato
             let binding = bindings.get("prod").await.map_err(|error| error.to_string())?;
             let usage =
                 binding.data["status"]["currentHour"]["usage"].as_array().cloned().unwrap_or_default();
-            let is_scanned = |one: &Value| one["dimension"] == "gb_scanned" && one["quantity"] == "3";
+            let is_scanned = |one: &Value| one["dimension"] == "gb_scanned" && one["quantity"] == "3.000000";
             if usage.iter().any(is_scanned) { Ok(()) } else { Err(format!("{usage:?}")) }
         })
         .await
