@@ -1,20 +1,19 @@
 //! What can be told of a binding that cannot be decoded: enough to seal what was measured of it while it could be.
 
 use kube::Resource as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tollkeeper_api::LicenseBinding;
 
 /// The binding with its product, its tags and its checkpoint alone; `None` if these cannot be decoded either.
 pub(super) fn remains(stored: &Value) -> Option<LicenseBinding> {
-    let mut spec = json!({});
-    for field in ["productRef", "tags"] {
-        if let Some(value) = stored["spec"].get(field) {
-            spec[field] = value.clone();
-        }
-    }
+    let part = |pointer: &str| stored.pointer(pointer).cloned();
+    let spec = ["productRef", "tags"]
+        .into_iter()
+        .filter_map(|field| Some((field.to_owned(), part(&format!("/spec/{field}"))?)))
+        .collect::<Map<String, Value>>();
     let object = json!({
         "apiVersion": LicenseBinding::api_version(&()), "kind": LicenseBinding::kind(&()),
-        "metadata": stored["metadata"], "spec": spec, "status": {"checkpoint": stored["status"]["checkpoint"]},
+        "metadata": part("/metadata"), "spec": spec, "status": {"checkpoint": part("/status/checkpoint")},
     });
     serde_json::from_value(object).ok()
 }

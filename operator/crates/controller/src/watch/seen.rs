@@ -45,7 +45,7 @@ impl<K> Seen<K> {
 #[derive(Clone, Debug)]
 pub(super) enum Guarded<K> {
     Object(K),
-    Undecodable { metadata: ObjectMeta, content: Value, problem: String },
+    Undecodable { metadata: Box<ObjectMeta>, content: Value, problem: String },
 }
 
 /// How an object of a kind is kept.
@@ -67,7 +67,7 @@ impl<K: Resource<DynamicType = ()>> Guarded<K> {
         match self {
             Self::Object(object) => Seen::Object(Arc::new(pruned(object))),
             Self::Undecodable { metadata, content, problem } => {
-                let metadata = ObjectMeta { managed_fields: None, ..metadata };
+                let metadata = ObjectMeta { managed_fields: None, ..*metadata };
                 let remains = (keeping.remains)(&content).map(pruned);
                 Seen::Undecodable(Arc::new(Undecodable { metadata, problem, remains }))
             }
@@ -81,7 +81,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         K::deserialize(&content).map(Self::Object).or_else(|problem| {
             let metadata = content.get("metadata").map(ObjectMeta::deserialize).transpose();
             let metadata = metadata.map_err(D::Error::custom)?.unwrap_or_default();
-            Ok(Self::Undecodable { metadata, problem: problem.to_string(), content })
+            Ok(Self::Undecodable { metadata: Box::new(metadata), problem: problem.to_string(), content })
         })
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn problems(history: &[Entry]) -> Vec<Problem> {
         // An hour whose report is not there was pruned, or the chain tells.
         found.extend(of_hour.get(&slot.0).and_then(|source| disagreement(*slot, source, first)));
     }
-    found.extend(history.iter().flat_map(|entry| not_before(entry)));
+    found.extend(history.iter().flat_map(not_before));
     found.extend(lost(history, &carriers));
     found
 }
